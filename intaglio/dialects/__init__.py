@@ -1,0 +1,1 @@
+"""What the IR can say: `onnx`, `nn`, `quant`, `npu`, `isa`, `check`."""

@@ -1,0 +1,27 @@
+"""The one exception for what is wrong with the user's input, and how it is worded.
+
+Commands print it as one short message and exit with code 2; a traceback appears only under `--debug`.
+"""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """Something is wrong with a model, a data file, IR text, an option or a package.
+
+    Args:
+        what: what is wrong, with the offending value.
+        where: file, `file:line:column`, ONNX node or option it concerns.
+        hint: what the user can do about it.
+    """
+
+    def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:
+        self.what = what
+        self.where = where
+        self.hint = hint
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        prefix = f"{self.where}: " if self.where else ""
+        suffix = f"\n  hint: {self.hint}" if self.hint else ""
+        return f"{prefix}error: {self.what}{suffix}"

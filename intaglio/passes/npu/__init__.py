@@ -1,0 +1,1 @@
+"""Passes over accelerator tasks: addresses and order."""

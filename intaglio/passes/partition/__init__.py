@@ -1,0 +1,1 @@
+"""Splitting a network between the accelerator and the host."""

@@ -1,0 +1,1 @@
+"""The compiled package and running it."""

@@ -1,0 +1,1 @@
+"""Hardware descriptions, the instruction encoding, the simulator and its clock."""
