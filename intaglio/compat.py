@@ -4,7 +4,8 @@ xDSL releases about twice a month without semantic versioning; keeping such name
 one-file change.
 """
 
-from xdsl.dialects.utils import EnumAttribute, SpacedOpaqueSyntaxAttribute
+from xdsl.dialects.utils import EnumAttribute
+from xdsl.ir import SpacedOpaqueSyntaxAttribute
 from xdsl.utils.str_enum import StrEnum
 
 __all__ = ["EnumAttribute", "SpacedOpaqueSyntaxAttribute", "StrEnum"]

@@ -1,0 +1,199 @@
+"""Attributes and type rules shared by the operations of the `nn` dialect."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from xdsl.dialects.builtin import AnyFloat, DenseArrayBase, FloatAttr, IntegerType, TensorType, f64, i64
+from xdsl.ir import Attribute, ParametrizedAttribute, SSAValue
+from xdsl.irdl import irdl_attr_definition
+from xdsl.parser import AttrParser
+from xdsl.printer import Printer
+from xdsl.utils.exceptions import VerifyException
+
+from intaglio.dialects.quant import UniformQuantizedPerAxisType, UniformQuantizedType
+
+I64Array = DenseArrayBase.constr(i64)
+
+
+def ints(values: Sequence[int]) -> DenseArrayBase:
+    """An `array<i64: ...>` attribute."""
+    return DenseArrayBase.from_list(i64, list(values))
+
+
+@irdl_attr_definition
+class ClampAttr(ParametrizedAttribute):
+    """Bounds in real values, applied after an operation: `#nn.clamp<0.0, inf>` is a fused ReLU.
+
+    On quantized results the bounds are rounded to storage values by `intaglio.numerics.clamp`.
+    """
+
+    name = "nn.clamp"
+    low: FloatAttr
+    high: FloatAttr
+
+    @classmethod
+    def of(cls, low: float, high: float) -> ClampAttr:
+        """The clamp to `[low, high]`; either may be infinite."""
+        return cls(FloatAttr(low, f64), FloatAttr(high, f64))
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Low and high bound in real values."""
+        return self.low.value.data, self.high.value.data
+
+    def verify(self) -> None:
+        """Reject NaN and an empty interval."""
+        low, high = self.bounds
+        if not low <= high:
+            raise VerifyException(f"clamp bounds must be ordered, got {low} and {high}")
+
+    @classmethod
+    def parse_parameters(cls, parser: AttrParser) -> Sequence[Attribute]:
+        """Parse `<low, high>`, where either may be `inf` or `-inf`."""
+        with parser.in_angle_brackets():
+            position = parser.pos
+            low = _parse_bound(parser)
+            parser.parse_punctuation(",")
+            high = _parse_bound(parser)
+            if not low <= high:
+                parser.raise_error(f"clamp bounds must be ordered, got {low} and {high}", position)
+        return [FloatAttr(low, f64), FloatAttr(high, f64)]
+
+    def print_parameters(self, printer: Printer) -> None:
+        """Print `<low, high>` so that every double reads back exactly."""
+        printer.print_string("<" + ", ".join(repr(bound) for bound in self.bounds) + ">")
+
+
+def _parse_bound(parser: AttrParser) -> float:
+    negative = parser.parse_optional_punctuation("-") is not None
+    if parser.parse_optional_keyword("inf") is not None:
+        return -math.inf if negative else math.inf
+    value = float(parser.parse_number(allow_boolean=False))
+    return -value if negative else value
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise a VerifyException with `message` unless `condition` holds."""
+    if not condition:
+        raise VerifyException(message)
+
+
+def tensor_of(value: SSAValue | None) -> TensorType:
+    """The tensor type of a value; operand definitions have already checked that it is one."""
+    assert value is not None
+    assert isinstance(value.type, TensorType)
+    return value.type  # pyright: ignore[reportUnknownVariableType]  # xDSL's type parameter is not narrowed
+
+
+def element(value: SSAValue | None) -> Attribute:
+    """The element type of a tensor value."""
+    return tensor_of(value).get_element_type()
+
+
+def same_element_types(*values: SSAValue | None) -> bool:
+    """Whether all given values have one element type; absent ones are ignored."""
+    kinds = [element(value) for value in values if value is not None]
+    return all(kind == kinds[0] for kind in kinds)
+
+
+def is_float(value: SSAValue) -> bool:
+    """Whether a value is a tensor of floats."""
+    return isinstance(element(value), AnyFloat)
+
+
+def per_tensor(value: SSAValue) -> UniformQuantizedType | None:
+    """The per-tensor quantized element type of a value, if it has one."""
+    kind = element(value)
+    return kind if isinstance(kind, UniformQuantizedType) else None
+
+
+def all_float_or_all_quantized(*values: SSAValue) -> bool:
+    """Whether the values are all of one float type, or all quantized per tensor."""
+    if is_float(values[0]):
+        return same_element_types(*values)
+    return all(per_tensor(value) is not None for value in values)
+
+
+def window_output_shape(
+    spatial: Sequence[int],
+    window: Sequence[int],
+    strides: Sequence[int],
+    pads: Sequence[int],
+    dilations: Sequence[int],
+) -> tuple[int, int]:
+    """Height and width after sliding `window` over `spatial` with pads `[top, left, bottom, right]`."""
+    top, left, bottom, right = pads
+    total = (spatial[0] + top + bottom, spatial[1] + left + right)
+    height, width = ((total[k] - dilations[k] * (window[k] - 1) - 1) // strides[k] + 1 for k in range(2))
+    return height, width
+
+
+def verify_window(strides: DenseArrayBase, pads: DenseArrayBase, dilations: DenseArrayBase) -> None:
+    """Check lengths and ranges of the attributes of a sliding window."""
+    for label, attribute, length, least in (
+        ("strides", strides, 2, 1),
+        ("pads", pads, 4, 0),
+        ("dilations", dilations, 2, 1),
+    ):
+        values = attribute.get_values()
+        require(
+            len(values) == length and all(value >= least for value in values),
+            f"{label} must be {length} integers of at least {least}, got {list(values)}",
+        )
+
+
+def weight_scales(kind: Attribute) -> np.ndarray | None:
+    """Scales of a symmetric weight type (one, or one per output channel), or None if it is not one."""
+    if isinstance(kind, UniformQuantizedType) and kind.zero_point == 0:
+        return np.array([kind.scale])
+    if isinstance(kind, UniformQuantizedPerAxisType) and kind.axis == 0 and not np.any(kind.zero_points):
+        return np.asarray(kind.scales)
+    return None
+
+
+def verify_linear_quantization(source: SSAValue, weight: SSAValue, bias: SSAValue | None, result: SSAValue) -> None:
+    """Check the element types of a convolution or dense layer.
+
+    Either all are one float type, or input and result are quantized per tensor, the weight is symmetric (per
+    tensor or per axis 0), and the bias is a 32-bit integer with scale `s_input * s_weight`.
+    """
+    if is_float(source):
+        require(
+            same_element_types(source, weight, bias, result),
+            "float operands and result must have one element type",
+        )
+        return
+    input_type, result_type = per_tensor(source), per_tensor(result)
+    scales = weight_scales(element(weight))
+    require(
+        input_type is not None and result_type is not None and scales is not None,
+        "expected one float type throughout, or per-tensor quantized input and result and symmetric quantized weights",
+    )
+    if bias is None:
+        return
+    assert input_type is not None and scales is not None
+    kind = element(bias)
+    bias_scales = weight_scales(kind)
+    require(
+        bias_scales is not None
+        and isinstance(kind, UniformQuantizedType | UniformQuantizedPerAxisType)
+        and kind.storage_type == IntegerType(32),
+        f"the bias of a quantized layer must be a symmetric i32 quantized type, got {kind}",
+    )
+    assert bias_scales is not None
+    expected = input_type.scale * scales
+    require(
+        bool(np.allclose(bias_scales, expected, rtol=1e-6, atol=0)),
+        "the bias scale must be input scale times weight scale",
+    )
+
+
+def verify_pure_movement(result: SSAValue, *sources: SSAValue) -> None:
+    """Check that an operation that only moves elements keeps their type, quantization included."""
+    require(
+        same_element_types(result, *sources),
+        "moving elements cannot change their type: operands and result must have one element type",
+    )
