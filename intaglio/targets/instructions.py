@@ -1,0 +1,336 @@
+"""The instruction set, defined once: encoder, decoder, assembler, `isa` dialect and documentation follow from it.
+
+A word has 128 bits, little endian: `opcode` in bits 0-7, `wait` in 8-23, `signal` in 24-39, operands from bit 40
+upwards in the order given here. The meaning of each instruction is specified in `docs/accelerator.md`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+
+WORD_BITS = 128
+WORD_BYTES = WORD_BITS // 8
+OPERAND_BITS = WORD_BITS - 40
+SEMAPHORES = 16
+
+
+class Queue(Enum):
+    """The four in-order queues, and the sequencer that feeds them."""
+
+    SEQUENCER = "sequencer"
+    LOAD = "load"
+    STORE = "store"
+    MATRIX = "matrix"
+    VECTOR = "vector"
+
+
+@dataclass(frozen=True)
+class Field:
+    """An operand of an instruction.
+
+    Args:
+        name: its name in assembly and in the `isa` dialect.
+        bits: its width.
+        doc: what it means, with its unit.
+        signed: two's complement if true.
+        offset: added on decoding, so that a count of 1 to 2**n fits n bits.
+    """
+
+    name: str
+    bits: int
+    doc: str
+    signed: bool = False
+    offset: int = 0
+
+    @property
+    def minimum(self) -> int:
+        """Smallest value that can be encoded."""
+        return (-(1 << (self.bits - 1)) if self.signed else 0) + self.offset
+
+    @property
+    def maximum(self) -> int:
+        """Largest value that can be encoded."""
+        return (1 << (self.bits - 1 if self.signed else self.bits)) - 1 + self.offset
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One instruction: mnemonic, opcode, the queue that executes it and its operands.
+
+    `configures` names the sticky state it sets (None for one that does work); setting it again to the same
+    value has no effect.
+    """
+
+    mnemonic: str
+    opcode: int
+    queue: Queue
+    doc: str
+    fields: tuple[Field, ...] = ()
+    configures: str | None = None
+
+    @cached_property
+    def shifts(self) -> tuple[int, ...]:
+        """Bit position of each field."""
+        position, positions = 40, list[int]()
+        for field in self.fields:
+            positions.append(position)
+            position += field.bits
+        if position > WORD_BITS:
+            raise ValueError(f"{self.mnemonic}: operands need {position - 40} bits, a word has {OPERAND_BITS}")
+        return tuple(positions)
+
+
+def _scratchpad(name: str, doc: str) -> Field:
+    return Field(name, 22, doc + " (bytes)")
+
+
+def _count(name: str, bits: int, doc: str) -> Field:
+    return Field(name, bits, doc, offset=1)
+
+
+def _shape_fields(direction: str) -> tuple[Field, ...]:
+    return (
+        Field("level", 2, "loop level, 0 the innermost of three around the contiguous run"),
+        _count("count", 16, "number of repetitions"),
+        Field("dram_stride", 32, f"bytes between repetitions in DRAM ({direction})", signed=True),
+        Field("scratchpad_stride", 23, "bytes between repetitions in the scratchpad", signed=True),
+    )
+
+
+_TRANSFER = (
+    Field("region", 4, "number of the DRAM region"),
+    Field("dram_offset", 32, "first byte, relative to the region"),
+    _scratchpad("scratchpad", "first byte in the scratchpad"),
+    _count("bytes", 22, "length of the contiguous run"),
+)
+
+_FEATURE_MAP = (
+    _scratchpad("base", "address of row 0, byte 0"),
+    Field("row_stride", 20, "bytes between rows"),
+    _count("row_bytes", 20, "valid bytes in a row: a byte outside reads as `pad`"),
+    _count("rows", 16, "valid rows: a row outside reads as `pad`"),
+    Field("pad", 8, "value read outside", signed=True),
+)
+
+_WINDOW = (
+    _count("columns", 16, "output positions in a row"),
+    _count("rows", 16, "output rows"),
+    Field("step_x", 20, "bytes from an output position to the next, in the input"),
+    Field("step_y", 16, "input rows from an output row to the next"),
+)
+
+_TAPS = (
+    _count("columns", 16, "taps in a kernel row"),
+    _count("rows", 16, "kernel rows"),
+    Field("step_x", 20, "bytes from a tap to the next, in the input"),
+    Field("step_y", 16, "input rows from a kernel row to the next"),
+)
+
+_ORIGIN = (
+    Field("x0", 21, "byte within the row of the first position and tap; may lie in the padding", signed=True),
+    Field("y0", 17, "input row of the first position and tap; may lie in the padding", signed=True),
+)
+
+_CHANNELS = _count("channels", 16, "channels; the lanes take them in groups of D")
+
+INSTRUCTIONS: tuple[Instruction, ...] = (
+    Instruction("end", 0x01, Queue.SEQUENCER, "End of the program; all queues run empty."),
+    Instruction(
+        "load.shape", 0x10, Queue.LOAD, "Set one loop level of loads.", _shape_fields("read"), configures="load.shape"
+    ),
+    Instruction("load.run", 0x11, Queue.LOAD, "Copy from DRAM to the scratchpad.", _TRANSFER),
+    Instruction(
+        "store.shape",
+        0x20,
+        Queue.STORE,
+        "Set one loop level of stores.",
+        _shape_fields("written"),
+        configures="store.shape",
+    ),
+    Instruction("store.run", 0x21, Queue.STORE, "Copy from the scratchpad to DRAM.", _TRANSFER),
+    Instruction(
+        "matrix.input",
+        0x30,
+        Queue.MATRIX,
+        "Set the feature map that multiplications read.",
+        _FEATURE_MAP,
+        configures="matrix.input",
+    ),
+    Instruction(
+        "matrix.window",
+        0x31,
+        Queue.MATRIX,
+        "Set the output positions of multiplications.",
+        _WINDOW,
+        configures="matrix.window",
+    ),
+    Instruction(
+        "matrix.taps", 0x32, Queue.MATRIX, "Set the kernel taps of multiplications.", _TAPS, configures="matrix.taps"
+    ),
+    Instruction(
+        "matrix.weights",
+        0x33,
+        Queue.MATRIX,
+        "Set where weight tiles lie: `inner` rows of `outer` bytes for each tap.",
+        (
+            _scratchpad("base", "address of the first tap's tile"),
+            Field("tap_stride", 22, "bytes between the tiles of consecutive taps"),
+            Field("row_stride", 16, "bytes between the rows of a tile"),
+        ),
+        configures="matrix.weights",
+    ),
+    Instruction(
+        "matrix.multiply",
+        0x34,
+        Queue.MATRIX,
+        "Multiply each window position's bytes with the weight tile of each tap, into the accumulators.",
+        (
+            _count("inner", 6, "bytes read at a position: rows of the weight tile, at most D"),
+            _count("outer", 6, "columns of the weight tile, at most D"),
+            *_ORIGIN,
+            Field("accumulator", 11, "accumulator row of the first output position"),
+            Field("accumulate", 1, "add to the accumulators rather than overwrite them"),
+        ),
+    ),
+    Instruction(
+        "vector.input",
+        0x40,
+        Queue.VECTOR,
+        "Set the feature map of the first operand.",
+        _FEATURE_MAP,
+        configures="vector.input",
+    ),
+    Instruction("vector.window", 0x41, Queue.VECTOR, "Set the output positions.", _WINDOW, configures="vector.window"),
+    Instruction(
+        "vector.taps",
+        0x42,
+        Queue.VECTOR,
+        "Set the window taps of pooling and depthwise convolution.",
+        _TAPS,
+        configures="vector.taps",
+    ),
+    Instruction(
+        "vector.output",
+        0x43,
+        Queue.VECTOR,
+        "Set where results are written.",
+        (
+            _scratchpad("base", "address of the first output position's first channel"),
+            Field("row_stride", 22, "bytes between output rows"),
+            Field("column_stride", 22, "bytes between output positions in a row"),
+        ),
+        configures="vector.output",
+    ),
+    Instruction(
+        "vector.operand",
+        0x44,
+        Queue.VECTOR,
+        "Set the second operand; a stride of 0 broadcasts.",
+        (
+            _scratchpad("base", "address of the element for the first output position and channel"),
+            Field("row_stride", 22, "bytes between output rows"),
+            Field("column_stride", 22, "bytes between output positions in a row"),
+            Field("channel_stride", 1, "1, or 0 to use one element for all channels"),
+        ),
+        configures="vector.operand",
+    ),
+    Instruction(
+        "vector.weights",
+        0x45,
+        Queue.VECTOR,
+        "Set the weights of depthwise convolution: one byte a channel for each tap.",
+        (
+            _scratchpad("base", "address of the first tap's first channel"),
+            Field("tap_stride", 22, "bytes between consecutive taps"),
+        ),
+        configures="vector.weights",
+    ),
+    Instruction(
+        "vector.parameters",
+        0x46,
+        Queue.VECTOR,
+        "Set the per-channel requantization: 12 bytes a channel, bias, multiplier and shift as little-endian i32.",
+        (_scratchpad("base", "address of the first channel's parameters"),),
+        configures="vector.parameters",
+    ),
+    Instruction(
+        "vector.scale",
+        0x47,
+        Queue.VECTOR,
+        "Set the scaling of one operand.",
+        (
+            Field("operand", 2, "0 result, 1 first operand, 2 second operand"),
+            Field("multiplier", 31, "integer multiplier, 2**30 to 2**31 - 1"),
+            Field("shift", 6, "right shift after the multiplication, 2 to 62"),
+            Field("zero_point", 16, "zero point", signed=True),
+        ),
+        configures="vector.scale",
+    ),
+    Instruction(
+        "vector.clamp",
+        0x48,
+        Queue.VECTOR,
+        "Set the bounds of results, and the rounding of every rescale.",
+        (
+            Field("low", 16, "smallest result", signed=True),
+            Field("high", 16, "largest result", signed=True),
+            Field("double_round", 1, "0: one rounding; 1: TOSA DOUBLE_ROUND"),
+        ),
+        configures="vector.clamp",
+    ),
+    Instruction(
+        "vector.table",
+        0x49,
+        Queue.VECTOR,
+        "Set the lookup table: 256 bytes, the entry of stored value v at v + 128.",
+        (_scratchpad("base", "address of the entry of -128"),),
+        configures="vector.table",
+    ),
+    Instruction(
+        "vector.requantize",
+        0x50,
+        Queue.VECTOR,
+        "Rescale accumulators to int8 with the per-channel parameters.",
+        (
+            Field("accumulator", 11, "accumulator row of the first output position"),
+            _count("channels", 6, "channels, at most D"),
+        ),
+    ),
+    Instruction(
+        "vector.depthwise", 0x51, Queue.VECTOR, "Depthwise convolution, rescaled per channel.", (_CHANNELS, *_ORIGIN)
+    ),
+    Instruction("vector.max", 0x52, Queue.VECTOR, "Largest element over the taps.", (_CHANNELS, *_ORIGIN)),
+    Instruction(
+        "vector.sum",
+        0x53,
+        Queue.VECTOR,
+        "Sum over the taps less the first operand's zero point, rescaled.",
+        (_CHANNELS, *_ORIGIN),
+    ),
+    Instruction(
+        "vector.add", 0x54, Queue.VECTOR, "Both operands rescaled and added, the sum rescaled.", (_CHANNELS, *_ORIGIN)
+    ),
+    Instruction(
+        "vector.subtract",
+        0x55,
+        Queue.VECTOR,
+        "Both operands rescaled and subtracted, the difference rescaled.",
+        (_CHANNELS, *_ORIGIN),
+    ),
+    Instruction(
+        "vector.multiply",
+        0x56,
+        Queue.VECTOR,
+        "Product of both operands less their zero points, rescaled.",
+        (_CHANNELS, *_ORIGIN),
+    ),
+    Instruction(
+        "vector.convert", 0x57, Queue.VECTOR, "First operand less its zero point, rescaled.", (_CHANNELS, *_ORIGIN)
+    ),
+    Instruction("vector.lookup", 0x58, Queue.VECTOR, "First operand through the lookup table.", (_CHANNELS, *_ORIGIN)),
+)
+
+BY_MNEMONIC = {instruction.mnemonic: instruction for instruction in INSTRUCTIONS}
+BY_OPCODE = {instruction.opcode: instruction for instruction in INSTRUCTIONS}
