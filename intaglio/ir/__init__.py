@@ -1,0 +1,1 @@
+"""Everything around xDSL's IR: parsing and printing with locations, rewriting, verification, FileCheck."""
