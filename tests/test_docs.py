@@ -1,0 +1,84 @@
+"""The steps of the walk-throughs in `docs/` are carried out as written, on a copy of the tree."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+WALK_THROUGHS = ("adding-a-pass.md", "adding-an-op.md")
+FENCE = re.compile(r"(?:<!-- (?P<directive>file: [^\n]*) -->\n)?```(?P<language>\w+)\n(?P<body>.*?)```\n", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a walk-through, with the file directive before it."""
+
+    directive: str | None
+    language: str
+    body: str
+
+
+def blocks(name: str) -> list[Block]:
+    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    return [Block(m["directive"], m["language"], m["body"]) for m in FENCE.finditer(text)]
+
+
+def write(tree: Path, directive: str, body: str) -> None:
+    """Carry out `file: PATH`, `file: PATH, at the end` or `file: PATH, after: LINE`."""
+    path, _, where = directive.removeprefix("file: ").partition(", ")
+    target = tree / path
+    if not where:
+        assert not target.exists(), f"{path} exists already"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(body, encoding="utf-8")
+        return
+    text = target.read_text(encoding="utf-8")
+    if where == "at the end":
+        target.write_text(f"{text}\n\n{body}", encoding="utf-8")
+        return
+    line = where.removeprefix("after: ")
+    assert text.count(line + "\n") == 1, f"{path} must have one line {line!r}"
+    target.write_text(text.replace(line + "\n", line + "\n" + body), encoding="utf-8")
+
+
+def run(tree: Path, body: str) -> None:
+    """Run each `$` command, and expect the lines that follow it in what it prints."""
+    scripts = Path(sys.executable).parent
+    environment = {**os.environ, "PYTHONPATH": str(tree), "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
+    for step in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
+        command, _, expected = step.partition("\n")
+        done = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", command],
+            cwd=tree,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        printed = done.stdout + done.stderr
+        assert done.returncode == 0, f"{command}\n{printed}"
+        for line in filter(None, expected.splitlines()):
+            assert line in printed, f"{command} did not print {line!r} but\n{printed}"
+
+
+@pytest.mark.parametrize("name", WALK_THROUGHS)
+def test_walk_through(name: str, tmp_path: Path) -> None:
+    for folder in ("intaglio", "filecheck", "tests"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__", "Output"))
+    for file in ("pyproject.toml", "conftest.py", "README.md"):
+        shutil.copy(ROOT / file, tmp_path / file)
+    steps = blocks(name)
+    assert any(step.language == "console" for step in steps), f"{name} runs nothing"
+    for step in steps:
+        if step.directive is not None:
+            write(tmp_path, step.directive, step.body)
+        elif step.language == "console":
+            run(tmp_path, step.body)
