@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import struct
 from bisect import bisect_right
 from collections.abc import Iterable
 from pathlib import Path
@@ -33,6 +35,8 @@ from intaglio.ir.verification import one_line, shorten, verify_module
 
 _MAX_DENSE_ELEMENTS = 1 << 28
 """A splat of a huge type is a few characters of text; larger constants belong into a weights file."""
+
+_FLOAT_BITS = re.compile(r"0x([0-9A-Fa-f]{16}|[0-9A-Fa-f]{8})")
 
 
 class LocatedParser(Parser):
@@ -138,6 +142,16 @@ class LocatedParser(Parser):
             return super()._parse_dialect_type_or_attribute_body(attr_name, is_type, is_opaque, starting_opaque_pos)
         except VerifyException as error:
             self.raise_error(str(error), start)
+
+    def parse_optional_float(self, *, allow_negative: bool = True) -> float | None:
+        """Parse a float, also as the bits of an f32 or f64 in hexadecimal.
+
+        xDSL prints whole numbers of more than six digits so, and does not read them in `array<f64: ...>`.
+        """
+        if (bits := _FLOAT_BITS.fullmatch(self._current_token.text)) is None:
+            return super().parse_optional_float(allow_negative=allow_negative)
+        self._consume_token()
+        return struct.unpack(">f" if len(bits[1]) == 8 else ">d", bytes.fromhex(bits[1]))[0]
 
     def _parse_dense_literal_type(self) -> Any:
         start = self.pos
