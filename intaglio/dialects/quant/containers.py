@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -31,13 +31,13 @@ from intaglio.dialects.quant.types import (
 def element_type_of(type: Attribute) -> Attribute:
     """The element type of a tensor, ranked or not; the type itself when it is no tensor."""
     if isinstance(type, TensorType | UnrankedTensorType):
-        return type.element_type
+        return cast(TensorType[Any] | UnrankedTensorType[Any], type).element_type
     return type
 
 
 def is_quantized(type: Attribute) -> bool:
     """Whether `type` is a ranked tensor whose elements are uniform quantized."""
-    return isinstance(type, TensorType) and isinstance(type.element_type, UniformType)
+    return isinstance(type, TensorType) and isinstance(cast(TensorType[Any], type).element_type, UniformType)
 
 
 def storage_dtype(quantized: StoredType) -> np.dtype[np.generic]:

@@ -147,9 +147,10 @@ def check_storage_type(storage: Attribute) -> None:
         if storage not in _STORAGE_FLOATS.values():
             raise VerifyException(f"illegal storage type: {storage}")
         return
-    if not 1 <= storage.width.data <= MAX_STORAGE_BITS:
-        raise VerifyException(f"illegal storage type size: {storage.width.data}, expected 1 to {MAX_STORAGE_BITS}")
-    if storage.signedness.data is Signedness.SIGNED:
+    bits, signedness = storage.bitwidth, cast(IntegerType, storage).signedness.data
+    if not 1 <= bits <= MAX_STORAGE_BITS:
+        raise VerifyException(f"illegal storage type size: {bits}, expected 1 to {MAX_STORAGE_BITS}")
+    if signedness is Signedness.SIGNED:
         raise VerifyException(f"storage type must be signless or unsigned, got {storage}")
 
 
