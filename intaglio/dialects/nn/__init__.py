@@ -4,6 +4,8 @@ Activations are NHWC, convolution weights OHWI, padding explicit as `[top, left,
 static. The same operations take float tensors or tensors of `!quant.uniform` types; what they compute on the
 latter is said in each docstring and defined to the last bit in `intaglio.numerics`.
 
+Every operation refuses a tensor whose shape is not static; the numbered constraints of each come on top.
+
 In the formulas `s` and `z` are scale and zero point of a quantized tensor, `requantize` is
 `intaglio.numerics.requantization.requantize` (TOSA RESCALE, single rounding).
 """

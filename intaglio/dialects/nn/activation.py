@@ -77,7 +77,7 @@ class ClipOp(ActivationOp):
     ```mlir
     func.func @main() -> tensor<2xf32> {
       %x = nn.constant dense<[-1.0, 8.0]> : tensor<2xf32>
-      %y = nn.clip %x to #nn.clamp<0.0, 6.0> : (tensor<2xf32>) -> tensor<2xf32>
+      %y = nn.clip %x to <0.0, 6.0> : (tensor<2xf32>) -> tensor<2xf32>
       func.return %y : tensor<2xf32>
     }
     ```

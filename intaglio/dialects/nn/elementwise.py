@@ -38,7 +38,7 @@ class ElementwiseOp(IRDLOperation, ABC):
     traits = traits_def(Pure())
     irdl_options = (ParsePropInAttrDict(),)
     assembly_format = "$lhs `,` $rhs (`clamp` $clamp^)? attr-dict `:` functional-type(operands, results)"
-    takes_quantized: ClassVar[bool] = True
+    TAKES_QUANTIZED: ClassVar[bool] = True
 
     def __init__(self, lhs: SSAValue, rhs: SSAValue, result_type: Attribute, *, clamp: ClampAttr | None = None):
         super().__init__(operands=[lhs, rhs], properties={"clamp": clamp}, result_types=[result_type])
@@ -55,9 +55,9 @@ class ElementwiseOp(IRDLOperation, ABC):
         # C2
         require(
             all_float_or_all_quantized(self.lhs, self.rhs, self.result)
-            and (self.takes_quantized or is_float(self.result)),
+            and (self.TAKES_QUANTIZED or is_float(self.result)),
             "operands and result must have one float type"
-            + (" or all be quantized per tensor" if self.takes_quantized else ""),
+            + (" or all be quantized per tensor" if self.TAKES_QUANTIZED else ""),
         )
 
 
@@ -77,7 +77,7 @@ class AddOp(ElementwiseOp):
     func.func @main() -> tensor<2x2xf32> {
       %a = nn.constant dense<[[1.0, 2.0], [3.0, 4.0]]> : tensor<2x2xf32>
       %b = nn.constant dense<[10.0, -10.0]> : tensor<2xf32>
-      %y = nn.add %a, %b clamp #nn.clamp<0.0, 13.0> : (tensor<2x2xf32>, tensor<2xf32>) -> tensor<2x2xf32>
+      %y = nn.add %a, %b clamp <0.0, 13.0> : (tensor<2x2xf32>, tensor<2xf32>) -> tensor<2x2xf32>
       func.return %y : tensor<2x2xf32>
     }
     ```
@@ -152,4 +152,4 @@ class DivOp(ElementwiseOp):
     """
 
     name = "nn.div"
-    takes_quantized = False
+    TAKES_QUANTIZED: ClassVar[bool] = False

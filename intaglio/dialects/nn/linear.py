@@ -55,7 +55,7 @@ class Conv2dOp(IRDLOperation):
     Example:
     ```mlir
     func.func @main(%x: tensor<1x8x8x3xf32>, %w: tensor<4x3x3x3xf32>, %b: tensor<4xf32>) -> tensor<1x4x4x4xf32> {
-      %y = nn.conv2d %x, %w bias %b strides [2, 2] pads [1, 1, 0, 0] dilations [1, 1] groups 1 clamp #nn.clamp<0.0, inf> : (tensor<1x8x8x3xf32>, tensor<4x3x3x3xf32>, tensor<4xf32>) -> tensor<1x4x4x4xf32>
+      %y = nn.conv2d %x, %w bias %b strides [2, 2] pads [1, 1, 0, 0] dilations [1, 1] groups 1 clamp <0.0, inf> : (tensor<1x8x8x3xf32>, tensor<4x3x3x3xf32>, tensor<4xf32>) -> tensor<1x4x4x4xf32>
       func.return %y : tensor<1x4x4x4xf32>
     }
     ```

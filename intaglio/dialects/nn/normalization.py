@@ -66,7 +66,7 @@ class BatchNormOp(IRDLOperation):
     channel.
 
     Constraints:
-        C1: input and result have one shape and one float element type.
+        C1: input and result have one shape, of rank 1 or more, and one float element type.
         C2: the four parameters are of shape `[C]` and of the input's element type.
 
     Example:
@@ -110,12 +110,13 @@ class BatchNormOp(IRDLOperation):
 
     def verify_(self) -> None:
         """Check the numbered constraints."""
+        shape = tensor_of(self.input).get_shape()
         # C1
         require(
-            self.input.type == self.result.type and is_float(self.input),
-            "input and result must have one shape and one float type",
+            self.input.type == self.result.type and is_float(self.input) and len(shape) >= 1,
+            "input and result must have one shape of rank 1 or more and one float type",
         )
         # C2
-        expected = TensorType(element(self.input), [tensor_of(self.input).get_shape()[-1]])
+        expected = TensorType(element(self.input), [shape[-1]])
         for parameter in (self.scale, self.offset, self.mean, self.variance):
             require(parameter.type == expected, f"parameters must be {expected}, got {parameter.type}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC
 from collections.abc import Sequence
 
+import numpy as np
 from xdsl.dialects.builtin import BoolAttr, TensorType
 from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import (
@@ -66,6 +67,18 @@ class PoolOp(IRDLOperation, ABC):
         expected = (source[0], *spatial, source[3])
         require(result == expected, f"result must have shape {list(expected)}, got {list(result)}")
 
+    def verify_windows(self) -> None:
+        """Check that no window lies wholly in the padding, where neither maximum nor mean exist."""
+        for dimension in range(2):
+            size = tensor_of(self.input).get_shape()[1 + dimension]
+            starts = np.arange(tensor_of(self.result).get_shape()[1 + dimension]) * self.strides.get_values()[dimension]
+            taps = np.arange(self.kernel.get_values()[dimension]) * self.dilation()[dimension]
+            positions = starts[:, None] + taps - self.pads.get_values()[dimension]
+            require(
+                bool(np.all(np.any((positions >= 0) & (positions < size), axis=1))),
+                f"a window lies wholly in the padding {list(self.pads.get_values())}",
+            )
+
 
 @irdl_op_definition
 class MaxPool2dOp(PoolOp):
@@ -77,7 +90,8 @@ class MaxPool2dOp(PoolOp):
         C1: input and result have rank 4.
         C2: two kernel sizes, strides and dilations of at least 1, four pads of at least 0.
         C3: the result's shape follows from the window.
-        C4: input and result have one element type.
+        C4: input and result have one element type, not quantized per axis or block.
+        C5: every window holds at least one element of the input.
 
     Example:
     ```mlir
@@ -125,6 +139,8 @@ class MaxPool2dOp(PoolOp):
         self.verify_pool()
         # C4
         verify_pure_movement(self.result, self.input)
+        # C5
+        self.verify_windows()
 
 
 @irdl_op_definition
@@ -142,6 +158,7 @@ class AvgPool2dOp(PoolOp):
         C2: two kernel sizes and strides of at least 1, four pads of at least 0.
         C3: the result's shape follows from the window.
         C4: one float element type, or both quantized per tensor.
+        C5: every window holds at least one element of the input.
 
     Example:
     ```mlir
@@ -191,3 +208,5 @@ class AvgPool2dOp(PoolOp):
             all_float_or_all_quantized(self.input, self.result),
             "input and result must have one float type or both be quantized per tensor",
         )
+        # C5
+        self.verify_windows()

@@ -28,7 +28,7 @@ class ReshapeOp(IRDLOperation):
 
     Constraints:
         C1: input and result have as many elements.
-        C2: input and result have one element type.
+        C2: input and result have one element type, not quantized per axis or block.
 
     Example:
     ```mlir
@@ -65,7 +65,7 @@ class TransposeOp(IRDLOperation):
     Constraints:
         C1: `permutation` holds each dimension once.
         C2: the result's shape follows.
-        C3: input and result have one element type.
+        C3: input and result have one element type, not quantized per axis or block.
 
     Example:
     ```mlir
@@ -116,7 +116,7 @@ class ConcatOp(IRDLOperation):
     Constraints:
         C1: there is at least one input, all have one rank, and `axis` is one of its dimensions.
         C2: shapes agree but for `axis`, where they add up to the result's.
-        C3: inputs and result have one element type.
+        C3: inputs and result have one element type, not quantized per axis or block.
 
     Example:
     ```mlir
@@ -170,7 +170,7 @@ class PadOp(IRDLOperation):
     Constraints:
         C1: `low` and `high` hold one non-negative integer per dimension.
         C2: the result's shape follows.
-        C3: input and result have one element type.
+        C3: input and result have one element type, not quantized per axis or block.
 
     Example:
     ```mlir

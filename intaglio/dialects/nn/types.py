@@ -13,7 +13,7 @@ from xdsl.parser import AttrParser
 from xdsl.printer import Printer
 from xdsl.utils.exceptions import VerifyException
 
-from intaglio.dialects.quant import UniformQuantizedPerAxisType, UniformQuantizedType
+from intaglio.dialects.quant import UniformQuantizedPerAxisType, UniformQuantizedType, is_quantized
 
 I64Array = DenseArrayBase.constr(i64)
 
@@ -64,7 +64,13 @@ class ClampAttr(ParametrizedAttribute):
 
     def print_parameters(self, printer: Printer) -> None:
         """Print `<low, high>` so that every double reads back exactly."""
-        printer.print_string("<" + ", ".join(repr(bound) for bound in self.bounds) + ">")
+        printer.print_string("<" + ", ".join(_bound_text(bound) for bound in self.bounds) + ">")
+
+
+def _bound_text(bound: float) -> str:
+    """The shortest decimal that reads back exactly, with the point that the lexer asks for."""
+    mantissa, exponent, power = repr(bound).partition("e")
+    return mantissa + (".0" if exponent and "." not in mantissa else "") + exponent + power
 
 
 def _parse_bound(parser: AttrParser) -> float:
@@ -82,10 +88,16 @@ def require(condition: bool, message: str) -> None:
 
 
 def tensor_of(value: SSAValue | None) -> TensorType:
-    """The tensor type of a value; operand definitions have already checked that it is one."""
+    """The tensor type of a value; operand definitions have already checked that it is one.
+
+    Raises:
+        VerifyException: the shape is not static.
+    """
     assert value is not None
-    assert isinstance(value.type, TensorType)
-    return value.type  # pyright: ignore[reportUnknownVariableType]  # xDSL's type parameter is not narrowed
+    kind = value.type
+    assert isinstance(kind, TensorType)
+    require(kind.has_static_shape(), f"shapes must be static, got {kind}")
+    return kind  # pyright: ignore[reportUnknownVariableType]  # xDSL's type parameter is not narrowed
 
 
 def element(value: SSAValue | None) -> Attribute:
@@ -145,12 +157,14 @@ def verify_window(strides: DenseArrayBase, pads: DenseArrayBase, dilations: Dens
         )
 
 
-def weight_scales(kind: Attribute) -> np.ndarray | None:
-    """Scales of a symmetric weight type (one, or one per output channel), or None if it is not one."""
+def weight_scales(value: SSAValue) -> np.ndarray | None:
+    """Scales of a symmetric weight or bias (one, or one per output channel), or None if it is not one."""
+    kind = element(value)
     if isinstance(kind, UniformQuantizedType) and kind.zero_point == 0:
         return np.array([kind.scale])
     if isinstance(kind, UniformQuantizedPerAxisType) and kind.axis == 0 and not np.any(kind.zero_points):
-        return np.asarray(kind.scales)
+        scales = np.asarray(kind.scales)
+        return scales if len(scales) == tensor_of(value).get_shape()[0] else None
     return None
 
 
@@ -167,7 +181,7 @@ def verify_linear_quantization(source: SSAValue, weight: SSAValue, bias: SSAValu
         )
         return
     input_type, result_type = per_tensor(source), per_tensor(result)
-    scales = weight_scales(element(weight))
+    scales = weight_scales(weight)
     require(
         input_type is not None and result_type is not None and scales is not None,
         "expected one float type throughout, or per-tensor quantized input and result and symmetric quantized weights",
@@ -176,7 +190,7 @@ def verify_linear_quantization(source: SSAValue, weight: SSAValue, bias: SSAValu
         return
     assert input_type is not None and scales is not None
     kind = element(bias)
-    bias_scales = weight_scales(kind)
+    bias_scales = weight_scales(bias)
     require(
         bias_scales is not None
         and isinstance(kind, UniformQuantizedType | UniformQuantizedPerAxisType)
@@ -192,8 +206,15 @@ def verify_linear_quantization(source: SSAValue, weight: SSAValue, bias: SSAValu
 
 
 def verify_pure_movement(result: SSAValue, *sources: SSAValue) -> None:
-    """Check that an operation that only moves elements keeps their type, quantization included."""
+    """Check that an operation that only moves elements keeps their type, quantization included.
+
+    Scales per axis or block are refused: the type says which dimension they belong to, and that one may move.
+    """
     require(
         same_element_types(result, *sources),
         "moving elements cannot change their type: operands and result must have one element type",
+    )
+    require(
+        per_tensor(result) is not None or not is_quantized(tensor_of(result)),
+        f"elements that move must be quantized per tensor, got {element(result)}",
     )

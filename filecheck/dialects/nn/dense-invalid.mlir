@@ -1,0 +1,62 @@
+// RUN: intaglio-opt %s --verify-diagnostics --split-input-file
+
+func.func @weight_rank(%x: tensor<1x8xf32>, %w: tensor<4x8x1xf32>) -> tensor<1x4xf32> {
+  // C1 of nn.dense
+  // expected-error @+1 {{input [1, 8] and weight [4, 8, 1] do not give a result of shape [1, 4]}}
+  %y = nn.dense %x, %w : (tensor<1x8xf32>, tensor<4x8x1xf32>) -> tensor<1x4xf32>
+  func.return %y : tensor<1x4xf32>
+}
+
+// -----
+
+func.func @inner_dimension(%x: tensor<1x8xf32>, %w: tensor<4x7xf32>) -> tensor<1x4xf32> {
+  // C1 of nn.dense
+  // expected-error @+1 {{input [1, 8] and weight [4, 7] do not give a result of shape [1, 4]}}
+  %y = nn.dense %x, %w : (tensor<1x8xf32>, tensor<4x7xf32>) -> tensor<1x4xf32>
+  func.return %y : tensor<1x4xf32>
+}
+
+// -----
+
+func.func @result_shape(%x: tensor<1x8xf32>, %w: tensor<4x8xf32>) -> tensor<2x4xf32> {
+  // C1 of nn.dense
+  // expected-error @+1 {{input [1, 8] and weight [4, 8] do not give a result of shape [2, 4]}}
+  %y = nn.dense %x, %w : (tensor<1x8xf32>, tensor<4x8xf32>) -> tensor<2x4xf32>
+  func.return %y : tensor<2x4xf32>
+}
+
+// -----
+
+func.func @scalar(%x: tensor<f32>, %w: tensor<4x8xf32>) -> tensor<4xf32> {
+  // C1 of nn.dense
+  // expected-error @+1 {{input [] and weight [4, 8] do not give a result of shape [4]}}
+  %y = nn.dense %x, %w : (tensor<f32>, tensor<4x8xf32>) -> tensor<4xf32>
+  func.return %y : tensor<4xf32>
+}
+
+// -----
+
+func.func @bias(%x: tensor<1x8xf32>, %w: tensor<4x8xf32>, %b: tensor<1xf32>) -> tensor<1x4xf32> {
+  // C2 of nn.dense
+  // expected-error @+1 {{bias must have shape [4], got [1]}}
+  %y = nn.dense %x, %w bias %b : (tensor<1x8xf32>, tensor<4x8xf32>, tensor<1xf32>) -> tensor<1x4xf32>
+  func.return %y : tensor<1x4xf32>
+}
+
+// -----
+
+func.func @mixed_floats(%x: tensor<1x8xf32>, %w: tensor<4x8xf32>) -> tensor<1x4xf16> {
+  // C3 of nn.dense
+  // expected-error @+1 {{float operands and result must have one element type}}
+  %y = nn.dense %x, %w : (tensor<1x8xf32>, tensor<4x8xf32>) -> tensor<1x4xf16>
+  func.return %y : tensor<1x4xf16>
+}
+
+// -----
+
+func.func @float_result(%x: tensor<1x8x!quant.uniform<i8:f32, 0.5>>, %w: tensor<4x8x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x4xf32> {
+  // C3 of nn.dense
+  // expected-error @+1 {{expected one float type throughout, or per-tensor quantized input and result and symmetric quantized weights}}
+  %y = nn.dense %x, %w : (tensor<1x8x!quant.uniform<i8:f32, 0.5>>, tensor<4x8x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x4xf32>
+  func.return %y : tensor<1x4xf32>
+}
