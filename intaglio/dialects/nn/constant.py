@@ -52,7 +52,7 @@ class ConstantOp(IRDLOperation):
         if not isinstance(value, DenseIntOrFPElementsAttr | WeightsAttr):
             parser.raise_error(f"a constant is dense<...> or #nn.weights<...>, got {value}", position, parser.pos)
         result_type = parser.parse_type() if parser.parse_optional_keyword("as") is not None else None
-        op = cls(value, result_type)
+        op = cls(value, result_type)  # pyright: ignore[reportUnknownArgumentType]  # xDSL's type parameter
         op.attributes.update(parser.parse_optional_attr_dict())
         return op
 

@@ -117,6 +117,6 @@ class BatchNormOp(IRDLOperation):
             "input and result must have one shape of rank 1 or more and one float type",
         )
         # C2
-        expected = TensorType(element(self.input), [shape[-1]])
+        expected = TensorType(element(self.input), shape[-1:])
         for parameter in (self.scale, self.offset, self.mean, self.variance):
             require(parameter.type == expected, f"parameters must be {expected}, got {parameter.type}")

@@ -18,7 +18,7 @@ from intaglio.dialects.quant import UniformQuantizedPerAxisType, UniformQuantize
 I64Array = DenseArrayBase.constr(i64)
 
 
-def ints(values: Sequence[int]) -> DenseArrayBase:
+def ints(values: Sequence[int]) -> DenseArrayBase[IntegerType]:
     """An `array<i64: ...>` attribute."""
     return DenseArrayBase.from_list(i64, list(values))
 
@@ -143,7 +143,9 @@ def window_output_shape(
     return height, width
 
 
-def verify_window(strides: DenseArrayBase, pads: DenseArrayBase, dilations: DenseArrayBase) -> None:
+def verify_window(
+    strides: DenseArrayBase[IntegerType], pads: DenseArrayBase[IntegerType], dilations: DenseArrayBase[IntegerType]
+) -> None:
     """Check lengths and ranges of the attributes of a sliding window."""
     for label, attribute, length, least in (
         ("strides", strides, 2, 1),
