@@ -1,0 +1,250 @@
+"""Static shapes for all values: inputs' from the user where the model leaves them open, the rest inferred.
+
+Inference is ONNX's own, with data propagation, on a skeleton of the model: large constants are replaced by
+inputs of their type, so that weights are neither copied nor serialised. Declared shapes of inner values are
+not trusted, except those of nodes whose operator no schema describes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from onnx import (
+    AttributeProto,
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    TypeProto,
+    ValueInfoProto,
+    helper,
+    shape_inference,
+)
+
+from intaglio.dialects.onnx.schema import find_operator
+from intaglio.errors import UserError
+from intaglio.frontend.model_file import element_count
+
+Shape = tuple[int, ...]
+
+_INFERENCE_MESSAGE = re.compile(
+    r"\(op_type:\s*([^,)]*)(?:,\s*node name:\s*([^)]*))?\)[:\s]*(?:\[[A-Za-z]*\])?\s*(.*)", re.DOTALL
+)
+
+_SMALL = 1024
+"""Constants of up to this many elements stay in the skeleton: they may be shapes, axes or sizes."""
+
+
+def true_inputs(graph: GraphProto) -> list[ValueInfoProto]:
+    """The graph's inputs that are not initializers (which models of IR version 3 list as inputs too)."""
+    constants = {tensor.name for tensor in graph.initializer}
+    constants.update(sparse.values.name for sparse in graph.sparse_initializer)
+    return [value for value in graph.input if value.name not in constants]
+
+
+def bind_shapes(
+    graph: GraphProto, shapes: Mapping[str, Sequence[int]] | None, *, where: str | None = None
+) -> dict[str, Shape]:
+    """The static shape of every tensor input.
+
+    A shape given for one input also decides the symbolic dimensions that other inputs share with it.
+
+    Args:
+        graph: the model's graph.
+        shapes: shapes by input name, from the user.
+        where: the model file, for messages.
+
+    Raises:
+        UserError: an input has a dynamic dimension that nothing decides, or a given shape names an unknown input
+            or contradicts the model or another one.
+    """
+    inputs = {value.name: value for value in true_inputs(graph) if value.type.HasField("tensor_type")}
+    given = {name: tuple(shape) for name, shape in (shapes or {}).items()}
+    for name, shape in given.items():
+        if name not in inputs:
+            known = ", ".join(f'"{known}"' for known in inputs) or "none"
+            raise UserError(
+                f'a shape is given for "{name}", which is not an input', where=where, hint=f"inputs: {known}"
+            )
+        if any(extent < 1 for extent in shape):
+            raise UserError(f'the shape {list(shape)} given for input "{name}" must be positive', where=where)
+    symbols: dict[str, tuple[int, str]] = {}
+    for name, shape in given.items():
+        _match(inputs[name], shape, symbols, where)
+    return {name: given.get(name) or _resolve(value, symbols, where) for name, value in inputs.items()}
+
+
+def _match(value: ValueInfoProto, shape: Shape, symbols: dict[str, tuple[int, str]], where: str | None) -> None:
+    declared = value.type.tensor_type
+    if not declared.HasField("shape"):
+        return
+    name, dims = value.name, declared.shape.dim
+    if len(dims) != len(shape):
+        raise UserError(
+            f'the shape {list(shape)} given for input "{name}" has {len(shape)} dimensions, '
+            f"the model has {len(dims)}: {_declared(value)}",
+            where=where,
+        )
+    for index, (dim, extent) in enumerate(zip(dims, shape, strict=True)):
+        if dim.dim_value > 0 and dim.dim_value != extent:
+            raise UserError(
+                f'the shape {list(shape)} given for input "{name}" contradicts the model: '
+                f"dimension {index} is {dim.dim_value}",
+                where=where,
+            )
+        if not dim.dim_param:
+            continue
+        known, source = symbols.setdefault(dim.dim_param, (extent, name))
+        if known != extent:
+            raise UserError(
+                f'the given shapes contradict each other: "{dim.dim_param}" is {known} in input "{source}" '
+                f'and {extent} in input "{name}"',
+                where=where,
+            )
+
+
+def _resolve(value: ValueInfoProto, symbols: Mapping[str, tuple[int, str]], where: str | None) -> Shape:
+    declared = value.type.tensor_type
+    if not declared.HasField("shape"):
+        raise UserError(
+            f'input "{value.name}" has no shape in the model', where=where, hint=f"give one: --shape {value.name}=1,..."
+        )
+    extents: list[int] = []
+    for dim in declared.shape.dim:
+        known = symbols.get(dim.dim_param) if dim.dim_param else None
+        extents.append(known[0] if known else dim.dim_value)
+    dynamic = [index for index, extent in enumerate(extents) if extent <= 0 and not _is_empty(declared, index)]
+    if dynamic:
+        index = dynamic[0]
+        label = declared.shape.dim[index].dim_param
+        example = ",".join(str(extent) if extent > 0 else "1" for extent in extents)
+        raise UserError(
+            f'input "{value.name}" has the dynamic dimension {index}'
+            + (f' ("{label}")' if label else "")
+            + f" in its shape {_declared(value)}",
+            where=where,
+            hint=f"give its shape, for instance: --shape {value.name}={example}",
+        )
+    return tuple(extents)
+
+
+def _is_empty(declared: TypeProto.Tensor, index: int) -> bool:
+    dim = declared.shape.dim[index]
+    return dim.HasField("dim_value") and dim.dim_value == 0
+
+
+def _declared(value: ValueInfoProto) -> str:
+    dims = value.type.tensor_type.shape.dim
+    return "[" + ", ".join(dim.dim_param or (str(dim.dim_value) if dim.dim_value > 0 else "?") for dim in dims) + "]"
+
+
+@dataclass
+class GraphTypes:
+    """Types of the values of a graph by name, and of the graphs that its nodes have as attributes.
+
+    The latter are found by the outputs of their node and the name of the attribute.
+    """
+
+    types: dict[str, TypeProto]
+    inner: dict[tuple[tuple[str, ...], str], GraphTypes]
+
+
+def infer_types(model: ModelProto, shapes: Mapping[str, Shape], *, where: str | None = None) -> GraphTypes:
+    """The types of all values of a model, those inside graph-valued attributes included.
+
+    Args:
+        model: its graph is taken with the given input shapes.
+        shapes: from `bind_shapes`.
+        where: the model file, for messages.
+
+    Raises:
+        UserError: the model contradicts itself: shapes or types that an operator cannot take.
+    """
+    skeleton = _skeleton(model, shapes)
+    try:
+        inferred = shape_inference.infer_shapes(skeleton, check_type=True, strict_mode=True, data_prop=True)
+    except shape_inference.InferenceError as error:
+        raise _inference_error(str(error), where) from error
+    found = _collected(inferred.graph)
+    for value in model.graph.output:
+        known = found.types.get(value.name)
+        if known is None or not known.tensor_type.HasField("shape"):
+            found.types[value.name] = value.type
+    return found
+
+
+def _collected(graph: GraphProto) -> GraphTypes:
+    found = GraphTypes({value.name: value.type for value in (*graph.input, *graph.value_info, *graph.output)}, {})
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == AttributeProto.GRAPH:
+                found.inner[tuple(node.output), attribute.name] = _collected(attribute.g)
+    return found
+
+
+def _inference_error(text: str, where: str | None) -> UserError:
+    found = re.search(
+        r"\(op_type:\s*([^,)]*)(?:,\s*node name:\s*([^)]*))?\)[:\s]*(?:\[[A-Za-z]*\])?\s*(.*)", text, re.DOTALL
+    )
+    if found is None:
+        return UserError(f"shape inference failed: {' '.join(text.split())[:200]}", where=where)
+    op_type, name, reason = (part or "" for part in found.groups())
+    node = f'node "{name}" ({op_type})' if name else f"a node {op_type}"
+    return UserError(f"{node} cannot take its inputs: {' '.join(reason.split())[:200]}", where=where)
+
+
+def _skeleton(model: ModelProto, shapes: Mapping[str, Shape]) -> ModelProto:
+    source = model.graph
+    skeleton = ModelProto(ir_version=max(model.ir_version, 4), opset_import=model.opset_import)
+    graph = skeleton.graph
+    graph.name = source.name or "graph"
+    for value in true_inputs(source):
+        if value.name in shapes:
+            kind = value.type.tensor_type.elem_type
+            graph.input.append(helper.make_tensor_value_info(value.name, kind, shapes[value.name]))
+        else:
+            graph.input.append(value)
+    for tensor in source.initializer:
+        _add_constant(graph, tensor.name, tensor)
+    for sparse in source.sparse_initializer:
+        kind = sparse.values.data_type
+        graph.input.append(helper.make_tensor_value_info(sparse.values.name, kind, list(sparse.dims)))
+    declared = {value.name: value for value in (*source.value_info, *source.output)}
+    for node in source.node:
+        tensor = _large_constant(node)
+        if tensor is not None:
+            _add_constant(graph, node.output[0], tensor)
+            continue
+        graph.node.append(node)
+        if find_operator(node.domain, node.op_type) is None:
+            graph.value_info.extend(declared[name] for name in node.output if name in declared)
+    for value in source.output:
+        output = graph.output.add()
+        output.name = value.name
+        kind = value.type.WhichOneof("value")
+        if kind == "tensor_type":
+            output.type.tensor_type.elem_type = value.type.tensor_type.elem_type
+        elif kind is not None:
+            output.type.CopyFrom(value.type)
+    return skeleton
+
+
+def _add_constant(graph: GraphProto, name: str, tensor: TensorProto) -> None:
+    if element_count(tensor) > _SMALL or tensor.data_location == TensorProto.EXTERNAL:
+        graph.input.append(helper.make_tensor_value_info(name, tensor.data_type, list(tensor.dims)))
+        return
+    added = graph.initializer.add()
+    added.CopyFrom(tensor)
+    added.name = name
+
+
+def _large_constant(node: NodeProto) -> TensorProto | None:
+    """The tensor of a `Constant` node that is too large for the skeleton."""
+    if node.op_type != "Constant" or node.domain not in ("", "ai.onnx") or not node.output:
+        return None
+    for attribute in node.attribute:
+        if attribute.name == "value" and attribute.type == AttributeProto.TENSOR:
+            return attribute.t if element_count(attribute.t) > _SMALL else None
+    return None
