@@ -1,0 +1,135 @@
+"""Activation functions as lookup tables: 256 entries for 8-bit inputs, 513 with interpolation for 16-bit.
+
+Entries are computed in float64 and rounded once, half to even.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Float64Array = npt.NDArray[np.float64]
+TableFunction = Callable[[Float64Array], Float64Array]
+
+
+def relu(x: Float64Array) -> Float64Array:
+    """`max(x, 0)`."""
+    return np.maximum(x, 0.0)
+
+
+def sigmoid(x: Float64Array) -> Float64Array:
+    """`1 / (1 + exp(-x))`, written so that no argument overflows."""
+    return 0.5 * (1.0 + np.tanh(0.5 * x))
+
+
+def tanh(x: Float64Array) -> Float64Array:
+    """Hyperbolic tangent."""
+    return np.tanh(x)
+
+
+def hard_sigmoid(x: Float64Array, alpha: float = 0.2, beta: float = 0.5) -> Float64Array:
+    """`clip(alpha * x + beta, 0, 1)`. Source: ONNX HardSigmoid."""
+    return np.clip(alpha * x + beta, 0.0, 1.0)
+
+
+def hard_swish(x: Float64Array) -> Float64Array:
+    """`x * clip(x / 6 + 1/2, 0, 1)`. Source: ONNX HardSwish."""
+    return x * np.clip(x / 6.0 + 0.5, 0.0, 1.0)
+
+
+TABLE_FUNCTIONS: dict[str, Callable[..., Float64Array]] = {
+    "hard_sigmoid": hard_sigmoid,
+    "hard_swish": hard_swish,
+    "relu": relu,
+    "sigmoid": sigmoid,
+    "tanh": tanh,
+}
+"""By name; `hard_sigmoid` also takes `alpha` and `beta`."""
+
+
+def _quantized(y: Float64Array, scale: float, zero_point: int, qmin: int, qmax: int) -> Float64Array:
+    stored = np.rint(y / scale) + zero_point
+    return np.clip(np.where(np.isnan(stored), zero_point, stored), qmin, qmax)
+
+
+def table_int8(
+    fn: TableFunction,
+    in_scale: float,
+    in_zp: int,
+    out_scale: float,
+    out_zp: int,
+    qmin: int = -128,
+    qmax: int = 127,
+) -> npt.NDArray[np.int8]:
+    """The table of `fn` between quantized 8-bit tensors: entry `q + 128` is the result for stored `q`.
+
+    Args:
+        fn: function of real values, float64 arrays.
+        in_scale: scale of the input.
+        in_zp: zero point of the input.
+        out_scale: scale of the result.
+        out_zp: zero point of the result.
+        qmin: smallest result.
+        qmax: largest result.
+
+    Returns:
+        int8 of shape `(256,)`. A NaN of `fn` becomes the zero point.
+
+    Source: TOSA 1.0, TABLE for int8.
+    """
+    x = in_scale * (np.arange(-128, 128, dtype=np.float64) - in_zp)
+    return _quantized(fn(x), out_scale, out_zp, qmin, qmax).astype(np.int8)
+
+
+def lookup_int8(table: npt.NDArray[np.int8], values: npt.ArrayLike) -> npt.NDArray[np.int8]:
+    """The table entries for stored int8 values."""
+    return table[np.asarray(values).astype(np.int64) + 128]
+
+
+def table_int16(fn: TableFunction, in_scale: float, out_scale: float) -> npt.NDArray[np.int16]:
+    """The interpolated table of `fn` between symmetric 16-bit tensors (zero points 0).
+
+    Entry `i` is the result for the stored input `128 * i - 32768`; the last one is for 32768, which no input
+    reaches and interpolation needs.
+
+    Args:
+        fn: function of real values, float64 arrays.
+        in_scale: scale of the input.
+        out_scale: scale of the entries.
+
+    Returns:
+        int16 of shape `(513,)`.
+
+    Raises:
+        ValueError: when neighbouring entries differ by more than int16 holds, which TOSA forbids.
+
+    Source: TOSA 1.0, TABLE for int16.
+    """
+    x = in_scale * np.arange(-32768, 32769, 128, dtype=np.float64)
+    table = _quantized(fn(x), out_scale, 0, -32768, 32767)
+    slopes = np.diff(table)
+    if slopes.min() < -32768 or slopes.max() > 32767:
+        raise ValueError("the function is too steep for a 16-bit table at these scales")
+    return table.astype(np.int16)
+
+
+def lookup_int16(table: npt.NDArray[np.int16], values: npt.ArrayLike) -> npt.NDArray[np.int32]:
+    """Interpolate linearly between table entries.
+
+    Args:
+        table: int16 of shape `(513,)`.
+        values: integers; clipped to int16.
+
+    Returns:
+        int32 of the shape of `values`, of 23 bits: the scale of the table divided by 128.
+
+    Source: TOSA 1.0, section "Table lookup", `apply_lookup_s`.
+    """
+    clipped: npt.NDArray[Any] = np.clip(np.asarray(values).astype(np.int64), -32768, 32767)
+    index = (clipped + 32768) >> 7
+    base = table[index].astype(np.int32)
+    slope = table[index + 1].astype(np.int32) - base
+    return (base << 7) + slope * (clipped & 127).astype(np.int32)
