@@ -59,6 +59,7 @@ class LocatedParser(Parser):
         self._file = StringAttr(name)
         self._line_offset = line_offset
         self._first_use: dict[str, Span[Any]] = {}
+        self._op_name_start = 0
         super().__init__(context, text, name)
 
     def line_and_column(self, position: int) -> tuple[int, int]:
@@ -89,21 +90,26 @@ class LocatedParser(Parser):
 
     def parse_operation(self) -> Operation:
         """Parse an op and give it the position of its name."""
-        start = self.pos
+        start = name_start = self.pos
+        if self._current_token.text.startswith("%"):
+            name_start = self._text.find("=", start) + 1
+            while self._text[name_start : name_start + 1].isspace():
+                name_start += 1
+        self._op_name_start = name_start
         pending = self.forward_ssa_references.copy()
         try:
             op = super().parse_operation()
         except VerifyException as error:
             self.raise_error(str(error), start)
-        name_start = start
-        if self._text[start] == "%":
-            name_start = self._text.index("=", start) + 1
-            while self._text[name_start].isspace():
-                name_start += 1
         op.location = with_position(op.location, self._location(name_start))
         if self.forward_ssa_references and op.has_trait(IsolatedFromAbove, value_if_unregistered=False):
             self._reject_undefined(name for name in self.forward_ssa_references if name not in pending)
         return op
+
+    def _get_op_by_name(self, name: str) -> type[Operation]:
+        if op_type := self.ctx.get_optional_op(name, dialect_stack=self._parser_state.dialect_stack):
+            return op_type
+        self.raise_error(f"operation {name} is not registered", self._op_name_start)
 
     def resolve_operand(self, operand: UnresolvedOperand, type: Attribute) -> SSAValue[Any]:
         """Resolve an operand, remembering where a value is used before its definition."""
@@ -169,6 +175,7 @@ def parse_module(
     *,
     verify: bool = True,
     line_offset: int = 0,
+    implicit_module: bool = True,
 ) -> ModuleOp:
     """Parse and verify a module.
 
@@ -176,11 +183,12 @@ def parse_module(
     the name.
 
     Args:
-        text: MLIR text. Ops outside a module are put into one.
+        text: MLIR text.
         file_name: the file name for locations and messages.
         ctx: the dialects; by default ours, `builtin`, `func` and `test`.
         verify: verify ops and dominance after parsing.
         line_offset: lines before `text` in the file it is a part of.
+        implicit_module: put ops that are outside a module into one.
 
     Raises:
         UserError: the text does not parse or the module does not verify, with its `file:line:column`.
@@ -188,7 +196,7 @@ def parse_module(
     parser: LocatedParser | None = None
     try:
         parser = LocatedParser(make_context() if ctx is None else ctx, text, file_name, line_offset)
-        module = parser.parse_module()
+        module = parser.parse_module(implicit_module)
     except ParseError as error:
         raise _syntax_error(error, file_name, line_offset) from error
     except (VerifyException, ValueError, OverflowError, NotImplementedError) as error:

@@ -181,10 +181,19 @@ def write_module(module: ModuleOp, path: str | Path) -> None:
         UserError: a file cannot be written, or values of weights are not available.
     """
     path = Path(path)
+    write_weights_of(module, path)
+    write_atomically(path, print_module(module))
+
+
+def write_weights_of(module: ModuleOp, path: Path) -> None:
+    """Write the weights of a module whose text is to be at `path`, as `write_module` does.
+
+    Raises:
+        UserError: the file cannot be written, or values of weights are not available.
+    """
     if weights := weights_in(module):
         attribute = module.attributes.setdefault(WEIGHTS_FILE, StringAttr(f"{path.stem}.safetensors"))
         write_weights_file(path.parent / weights_file_name(attribute, where=str(path)), weights)
-    write_atomically(path, print_module(module))
 
 
 def weights_file_name(attribute: Attribute, *, where: str) -> str:
