@@ -1,7 +1,7 @@
 """The instruction set, defined once: encoder, decoder, assembler, `isa` dialect and documentation follow from it.
 
 A word has 128 bits, little endian: `opcode` in bits 0-7, `wait` in 8-23, `signal` in 24-39, operands from bit 40
-upwards in the order given here. The meaning of each instruction is specified in `docs/accelerator.md`.
+upwards in the order given here, the rest zero. The meaning of each instruction is specified in `docs/accelerator.md`.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ class Field:
         doc: what it means, with its unit.
         signed: two's complement if true.
         offset: added on decoding, so that a count of 1 to 2**n fits n bits.
+        least: smallest legal value, where not all that can be encoded are.
+        most: largest legal value, where not all that can be encoded are.
     """
 
     name: str
@@ -43,24 +45,37 @@ class Field:
     doc: str
     signed: bool = False
     offset: int = 0
+    least: int | None = None
+    most: int | None = None
 
-    @property
+    @cached_property
     def minimum(self) -> int:
-        """Smallest value that can be encoded."""
-        return (-(1 << (self.bits - 1)) if self.signed else 0) + self.offset
+        """Smallest legal value."""
+        encodable = (-(1 << (self.bits - 1)) if self.signed else 0) + self.offset
+        return encodable if self.least is None else self.least
 
-    @property
+    @cached_property
     def maximum(self) -> int:
-        """Largest value that can be encoded."""
-        return (1 << (self.bits - 1 if self.signed else self.bits)) - 1 + self.offset
+        """Largest legal value."""
+        encodable = (1 << (self.bits - 1 if self.signed else self.bits)) - 1 + self.offset
+        return encodable if self.most is None else self.most
 
 
 @dataclass(frozen=True)
 class Instruction:
     """One instruction: mnemonic, opcode, the queue that executes it and its operands.
 
-    `configures` names the sticky state it sets (None for one that does work); setting it again to the same
-    value has no effect.
+    Args:
+        mnemonic: its name.
+        opcode: its number.
+        queue: what executes it.
+        doc: what it does, in a sentence.
+        fields: its operands, from bit 40 upwards.
+        configures: the sticky state it sets (None for one that does work); setting it again to the same value
+            has no effect.
+        selector: the field that says which of several states it sets: `vector.scale` with operand 2 sets
+            `vector.scale[2]`.
+        uses: the states that it works with, all of which must have been set.
     """
 
     mnemonic: str
@@ -69,6 +84,13 @@ class Instruction:
     doc: str
     fields: tuple[Field, ...] = ()
     configures: str | None = None
+    selector: str | None = None
+    uses: tuple[str, ...] = ()
+
+    @cached_property
+    def positions(self) -> dict[str, int]:
+        """Index of each field by its name."""
+        return {field.name: index for index, field in enumerate(self.fields)}
 
     @cached_property
     def shifts(self) -> tuple[int, ...]:
@@ -92,7 +114,7 @@ def _count(name: str, bits: int, doc: str) -> Field:
 
 def _shape_fields(direction: str) -> tuple[Field, ...]:
     return (
-        Field("level", 2, "loop level, 0 the innermost of three around the contiguous run"),
+        Field("level", 2, "loop level, 0 the innermost of three around the contiguous run", most=2),
         _count("count", 16, "number of repetitions"),
         Field("dram_stride", 32, f"bytes between repetitions in DRAM ({direction})", signed=True),
         Field("scratchpad_stride", 23, "bytes between repetitions in the scratchpad", signed=True),
@@ -133,14 +155,30 @@ _ORIGIN = (
     Field("y0", 17, "input row of the first position and tap; may lie in the padding", signed=True),
 )
 
+
+def _levels(queue: str) -> tuple[str, ...]:
+    return tuple(f"{queue}.shape[{level}]" for level in range(3))
+
+
+def _vector(*uses: str) -> tuple[str, ...]:
+    """States of a vector instruction: all are given a window and write clamped results."""
+    return tuple(f"vector.{name}" for name in ("window", "output", "clamp", *uses))
+
+
 _CHANNELS = _count("channels", 16, "channels; the lanes take them in groups of D")
 
 INSTRUCTIONS: tuple[Instruction, ...] = (
     Instruction("end", 0x01, Queue.SEQUENCER, "End of the program; all queues run empty."),
     Instruction(
-        "load.shape", 0x10, Queue.LOAD, "Set one loop level of loads.", _shape_fields("read"), configures="load.shape"
+        "load.shape",
+        0x10,
+        Queue.LOAD,
+        "Set one loop level of loads.",
+        _shape_fields("read"),
+        configures="load.shape",
+        selector="level",
     ),
-    Instruction("load.run", 0x11, Queue.LOAD, "Copy from DRAM to the scratchpad.", _TRANSFER),
+    Instruction("load.run", 0x11, Queue.LOAD, "Copy from DRAM to the scratchpad.", _TRANSFER, uses=_levels("load")),
     Instruction(
         "store.shape",
         0x20,
@@ -148,8 +186,9 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         "Set one loop level of stores.",
         _shape_fields("written"),
         configures="store.shape",
+        selector="level",
     ),
-    Instruction("store.run", 0x21, Queue.STORE, "Copy from the scratchpad to DRAM.", _TRANSFER),
+    Instruction("store.run", 0x21, Queue.STORE, "Copy from the scratchpad to DRAM.", _TRANSFER, uses=_levels("store")),
     Instruction(
         "matrix.input",
         0x30,
@@ -193,6 +232,7 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
             Field("accumulator", 11, "accumulator row of the first output position"),
             Field("accumulate", 1, "add to the accumulators rather than overwrite them"),
         ),
+        uses=("matrix.input", "matrix.window", "matrix.taps", "matrix.weights"),
     ),
     Instruction(
         "vector.input",
@@ -261,12 +301,13 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         Queue.VECTOR,
         "Set the scaling of one operand.",
         (
-            Field("operand", 2, "0 result, 1 first operand, 2 second operand"),
-            Field("multiplier", 31, "integer multiplier, 2**30 to 2**31 - 1"),
-            Field("shift", 6, "right shift after the multiplication, 2 to 62"),
+            Field("operand", 2, "0 result, 1 first operand, 2 second operand", most=2),
+            Field("multiplier", 31, "integer multiplier; 2**30 or more keeps full precision"),
+            Field("shift", 6, "right shift after the multiplication", least=2, most=62),
             Field("zero_point", 16, "zero point", signed=True),
         ),
         configures="vector.scale",
+        selector="operand",
     ),
     Instruction(
         "vector.clamp",
@@ -274,8 +315,8 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         Queue.VECTOR,
         "Set the bounds of results, and the rounding of every rescale.",
         (
-            Field("low", 16, "smallest result", signed=True),
-            Field("high", 16, "largest result", signed=True),
+            Field("low", 16, "smallest result, a signed byte", signed=True, least=-128, most=127),
+            Field("high", 16, "largest result, a signed byte, not below `low`", signed=True, least=-128, most=127),
             Field("double_round", 1, "0: one rounding; 1: TOSA DOUBLE_ROUND"),
         ),
         configures="vector.clamp",
@@ -297,20 +338,39 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
             Field("accumulator", 11, "accumulator row of the first output position"),
             _count("channels", 6, "channels, at most D"),
         ),
+        uses=_vector("parameters", "scale[0]"),
     ),
     Instruction(
-        "vector.depthwise", 0x51, Queue.VECTOR, "Depthwise convolution, rescaled per channel.", (_CHANNELS, *_ORIGIN)
+        "vector.depthwise",
+        0x51,
+        Queue.VECTOR,
+        "Depthwise convolution, rescaled per channel.",
+        (_CHANNELS, *_ORIGIN),
+        uses=_vector("input", "taps", "weights", "parameters", "scale[0]"),
     ),
-    Instruction("vector.max", 0x52, Queue.VECTOR, "Largest element over the taps.", (_CHANNELS, *_ORIGIN)),
+    Instruction(
+        "vector.max",
+        0x52,
+        Queue.VECTOR,
+        "Largest element over the taps.",
+        (_CHANNELS, *_ORIGIN),
+        uses=_vector("input", "taps"),
+    ),
     Instruction(
         "vector.sum",
         0x53,
         Queue.VECTOR,
         "Sum over the taps less the first operand's zero point, rescaled.",
         (_CHANNELS, *_ORIGIN),
+        uses=_vector("input", "taps", "scale[0]", "scale[1]"),
     ),
     Instruction(
-        "vector.add", 0x54, Queue.VECTOR, "Both operands rescaled and added, the sum rescaled.", (_CHANNELS, *_ORIGIN)
+        "vector.add",
+        0x54,
+        Queue.VECTOR,
+        "Both operands rescaled and added, the sum rescaled.",
+        (_CHANNELS, *_ORIGIN),
+        uses=_vector("input", "operand", "scale[0]", "scale[1]", "scale[2]"),
     ),
     Instruction(
         "vector.subtract",
@@ -318,6 +378,7 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         Queue.VECTOR,
         "Both operands rescaled and subtracted, the difference rescaled.",
         (_CHANNELS, *_ORIGIN),
+        uses=_vector("input", "operand", "scale[0]", "scale[1]", "scale[2]"),
     ),
     Instruction(
         "vector.multiply",
@@ -325,12 +386,33 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         Queue.VECTOR,
         "Product of both operands less their zero points, rescaled.",
         (_CHANNELS, *_ORIGIN),
+        uses=_vector("input", "operand", "scale[0]", "scale[1]", "scale[2]"),
     ),
     Instruction(
-        "vector.convert", 0x57, Queue.VECTOR, "First operand less its zero point, rescaled.", (_CHANNELS, *_ORIGIN)
+        "vector.convert",
+        0x57,
+        Queue.VECTOR,
+        "First operand less its zero point, rescaled.",
+        (_CHANNELS, *_ORIGIN),
+        uses=_vector("input", "scale[0]", "scale[1]"),
     ),
-    Instruction("vector.lookup", 0x58, Queue.VECTOR, "First operand through the lookup table.", (_CHANNELS, *_ORIGIN)),
+    Instruction(
+        "vector.lookup",
+        0x58,
+        Queue.VECTOR,
+        "First operand through the lookup table.",
+        (_CHANNELS, *_ORIGIN),
+        uses=_vector("input", "table"),
+    ),
 )
 
 BY_MNEMONIC = {instruction.mnemonic: instruction for instruction in INSTRUCTIONS}
 BY_OPCODE = {instruction.opcode: instruction for instruction in INSTRUCTIONS}
+
+
+def state_key(instruction: Instruction, values: tuple[int, ...]) -> str:
+    """Return the name of the state that a configuring instruction sets, `vector.clamp` or `load.shape[1]`."""
+    assert instruction.configures is not None
+    if instruction.selector is None:
+        return instruction.configures
+    return f"{instruction.configures}[{values[instruction.positions[instruction.selector]]}]"

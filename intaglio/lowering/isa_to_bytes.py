@@ -1,0 +1,41 @@
+"""From an `isa.program` to what the accelerator is given."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from intaglio.dialects.isa import ProgramOp
+from intaglio.dialects.weights import Constant, array_of
+from intaglio.ir.locations import name_of
+from intaglio.targets.binary import ProgramBinary
+from intaglio.targets.encoding import encode
+
+__all__ = ["ProgramBinary", "constants_of", "program_binary"]
+
+
+def constants_of(constants: Constant) -> bytes:
+    """Return the bytes of a program's constants.
+
+    Raises:
+        UserError: the values of weights are not available.
+    """
+    return array_of(constants).astype(np.int8, copy=False).tobytes()
+
+
+def program_binary(program: ProgramOp) -> ProgramBinary:
+    """Encode a verified program.
+
+    Raises:
+        UserError: an operand is out of bounds, or the values of its constants are not available.
+    """
+    ops = list(program.instructions)
+    return ProgramBinary(
+        name=program.sym_name.data,
+        words=encode(op.to_word() for op in ops),
+        constants=constants_of(program.constants),
+        arena_bytes=program.arena_bytes,
+        inputs=tuple(tuple(kind.get_shape()) for kind in program.input_types),
+        outputs=tuple(tuple(kind.get_shape()) for kind in program.output_types),
+        debug=tuple(name_of(op) for op in ops),
+        target=program.target.data,
+    )

@@ -1,0 +1,220 @@
+"""What the compiler and the simulator know about an accelerator: a TOML description, validated on load.
+
+```python
+target = load_target("gen1")           # a preset of this package
+target = load_target("my/chip.toml")   # a file
+```
+
+Every key is required and no others are accepted, so that a description always says all the clock depends on.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import cast
+
+from intaglio.errors import UserError
+
+
+@dataclass(frozen=True)
+class Target:
+    """An accelerator as `docs/accelerator.md` parametrises it.
+
+    Args:
+        name: what reports call it.
+        description: one line for people.
+        clock_mhz: cycles a microsecond, for converting cycles to time.
+        array_size: D, rows and columns of the matrix array and lanes of the vector unit.
+        fill_cycles_per_row: cycles to fill the array, for each of its D rows.
+        vector_start_cycles: cycles before a vector instruction's first result.
+        depthwise_taps_per_cycle: taps of a depthwise convolution that each lane multiplies in a cycle.
+        scratchpad_bytes: size of the scratchpad.
+        scratchpad_banks: single-ported banks, interleaved in lines of D bytes.
+        accumulator_rows: rows of D 32-bit accumulators, in two halves.
+        dram_bytes_per_cycle: bandwidth of the DRAM port, reads and writes together.
+        dram_burst_bytes: the unit in which DRAM is read and written, aligned.
+        dram_latency_cycles: cycles until the first word of a load.
+        dma_descriptor_cycles: cycles to set up a transfer.
+        dma_read_channels: loads that may be under way at once.
+    """
+
+    name: str
+    description: str
+    clock_mhz: int
+    array_size: int
+    fill_cycles_per_row: int
+    vector_start_cycles: int
+    depthwise_taps_per_cycle: int
+    scratchpad_bytes: int
+    scratchpad_banks: int
+    accumulator_rows: int
+    dram_bytes_per_cycle: int
+    dram_burst_bytes: int
+    dram_latency_cycles: int
+    dma_descriptor_cycles: int
+    dma_read_channels: int
+
+    def with_scratchpad(self, size_bytes: int) -> Target:
+        """Return this accelerator with another size of scratchpad.
+
+        Raises:
+            UserError: the size is not one that a description may have.
+        """
+        return parse_target(replace(self, scratchpad_bytes=size_bytes).to_toml(), where=self.name)
+
+    def to_toml(self) -> str:
+        """Return the description as TOML; `parse_target` gives an equal target back."""
+        sections: dict[str, list[str]] = {"": []}
+        for key in _KEYS:
+            value = cast("int | str", getattr(self, key.attribute))
+            text = _quoted(value) if isinstance(value, str) else str(value)
+            sections.setdefault(key.section, []).append(f"{key.name} = {text}\n")
+        return "\n".join((f"[{name}]\n" if name else "") + "".join(lines) for name, lines in sections.items())
+
+
+@dataclass(frozen=True)
+class _Key:
+    """A key of the description: where it stands, and the values it may have."""
+
+    section: str
+    name: str
+    attribute: str
+    least: int | None = None
+    most: int | None = None
+    choices: tuple[int, ...] = ()
+    power_of_two: bool = False
+
+    @property
+    def path(self) -> str:
+        return f"{self.section}.{self.name}" if self.section else self.name
+
+    def check(self, value: object, where: str) -> int | str:
+        if self.least is None and not self.choices:
+            if not isinstance(value, str) or not value or not value.isprintable():
+                raise UserError(f"{self.path} must be printable text, got {value!r}", where=where)
+            return value
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise UserError(f"{self.path} must be an integer, got {value!r}", where=where)
+        if self.choices and value not in self.choices:
+            allowed = ", ".join(map(str, self.choices))
+            raise UserError(f"{self.path} must be one of {allowed}, got {value}", where=where)
+        if self.least is not None and self.most is not None and not self.least <= value <= self.most:
+            raise UserError(f"{self.path} must be {self.least} to {self.most}, got {value}", where=where)
+        if self.power_of_two and value & (value - 1):
+            raise UserError(f"{self.path} must be a power of two, got {value}", where=where)
+        return value
+
+
+_KEYS = (
+    _Key("", "name", "name"),
+    _Key("", "description", "description"),
+    _Key("", "clock_mhz", "clock_mhz", 1, 100_000),
+    _Key("matrix", "array_size", "array_size", choices=(16, 32, 64)),
+    _Key("matrix", "fill_cycles_per_row", "fill_cycles_per_row", 0, 16),
+    _Key("vector", "start_cycles", "vector_start_cycles", 0, 1000),
+    _Key("vector", "depthwise_taps_per_cycle", "depthwise_taps_per_cycle", 1, 16),
+    _Key("scratchpad", "size_bytes", "scratchpad_bytes", 256 << 10, 4 << 20),
+    _Key("scratchpad", "banks", "scratchpad_banks", 1, 256, power_of_two=True),
+    _Key("accumulators", "rows", "accumulator_rows", choices=(2048,)),
+    _Key("dram", "bytes_per_cycle", "dram_bytes_per_cycle", 1, 4096),
+    _Key("dram", "burst_bytes", "dram_burst_bytes", 1, 4096, power_of_two=True),
+    _Key("dram", "latency_cycles", "dram_latency_cycles", 0, 100_000),
+    _Key("dma", "descriptor_cycles", "dma_descriptor_cycles", 0, 10_000),
+    _Key("dma", "read_channels", "dma_read_channels", 1, 16),
+)
+_SECTIONS = tuple(dict.fromkeys(key.section for key in _KEYS if key.section))
+_MAX_FILE_BYTES = 1 << 16
+
+
+def preset_names() -> tuple[str, ...]:
+    """Return the names of the descriptions that come with the package, sorted."""
+    files = (entry.name for entry in resources.files("intaglio.targets").iterdir())
+    return tuple(sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml")))
+
+
+def load_target(name_or_path: str | Path) -> Target:
+    """Return the accelerator of a preset's name or of a description file.
+
+    Args:
+        name_or_path: `gen1` or another preset; anything that ends in `.toml` is a file.
+
+    Raises:
+        UserError: no such preset, no readable file, or a description with a missing, unknown or wrong key.
+    """
+    text = str(name_or_path)
+    if text.endswith(".toml"):
+        return parse_target(_read(Path(name_or_path)), where=text)
+    if text not in preset_names():
+        raise UserError(
+            f"there is no target {text!r}", hint=f"presets: {', '.join(preset_names())}; or give a .toml file"
+        )
+    preset = resources.files("intaglio.targets").joinpath(f"{text}.toml")
+    return parse_target(preset.read_text(encoding="utf-8"), where=text)
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise UserError(f"cannot read the target: {error.strerror or error}", where=str(path)) from error
+    if len(content) > _MAX_FILE_BYTES:
+        raise UserError(f"a target description has at most {_MAX_FILE_BYTES} bytes", where=str(path))
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise UserError(f"byte {error.start} is not UTF-8", where=str(path)) from error
+
+
+def parse_target(text: str, *, where: str) -> Target:
+    """Return the accelerator of a description.
+
+    Args:
+        text: TOML.
+        where: what messages call it.
+
+    Raises:
+        UserError: it is not TOML, or has a missing, unknown or wrong key.
+    """
+    try:
+        document: dict[str, object] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"the target description is not TOML: {error}", where=where) from error
+    given = dict(_flattened(document, where))
+    known = {key.path for key in _KEYS}
+    for path in given:
+        if path not in known:
+            raise UserError(f"unknown key {path}", where=where, hint=f"known keys: {', '.join(sorted(known))}")
+    values: dict[str, int | str] = {}
+    for key in _KEYS:
+        if key.path not in given:
+            raise UserError(f"the key {key.path} is missing", where=where)
+        values[key.attribute] = key.check(given[key.path], where)
+    target = Target(**values)  # pyright: ignore[reportArgumentType]  # checked against _KEYS, which a test holds equal
+    if target.scratchpad_bytes % (target.array_size * target.scratchpad_banks):
+        raise UserError(
+            f"scratchpad.size_bytes must be a multiple of banks times array_size "
+            f"({target.scratchpad_banks} x {target.array_size}), got {target.scratchpad_bytes}",
+            where=where,
+        )
+    return target
+
+
+def _flattened(document: Mapping[str, object], where: str) -> list[tuple[str, object]]:
+    pairs: list[tuple[str, object]] = []
+    for name, value in document.items():
+        if name in _SECTIONS:
+            if not isinstance(value, dict):
+                raise UserError(f"[{name}] must be a table, got {value!r}", where=where)
+            pairs.extend((f"{name}.{inner}", item) for inner, item in cast("dict[str, object]", value).items())
+        else:
+            pairs.append((name, value))
+    return pairs
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
