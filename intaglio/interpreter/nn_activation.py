@@ -1,0 +1,92 @@
+"""Rules of the activation functions.
+
+On quantized tensors relu and clip are a requantization with limits, because they are linear between their
+bounds; the others are a table with the result of each of the 256 stored values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from intaglio.dialects import nn
+from intaglio.errors import UserError
+from intaglio.interpreter.registry import rule
+from intaglio.interpreter.values import (
+    Array,
+    centered,
+    in_double,
+    quantization,
+    rounded,
+    storage_bounds,
+    value_dtype,
+)
+from intaglio.ir.locations import describe
+from intaglio.numerics.requantization import quantize_multiplier, requantize
+from intaglio.numerics.tables import TABLE_FUNCTIONS, table_int8
+
+
+def clipped(op: nn.ReluOp | nn.ClipOp, x: Array, clamp: nn.ClampAttr) -> Array:
+    """Limit to real bounds; quantized: bring to the result's scale and limit to the rounded bounds."""
+    kind, result = quantization(op.input), quantization(op.result)
+    if kind is None or result is None:
+        return rounded(in_double(x), op.result, clamp)
+    multiplier, shift = quantize_multiplier(kind.scale / result.scale)
+    bounds = storage_bounds(result, clamp)
+    return requantize(centered(x, kind), multiplier, shift, result.zero_point, *bounds).astype(value_dtype(op.result))
+
+
+@rule(nn.ReluOp)
+def relu(op: nn.ReluOp, operands: list[Array]) -> list[Array]:
+    """Limit below at zero."""
+    return [clipped(op, operands[0], nn.ClampAttr.of(0.0, np.inf))]
+
+
+@rule(nn.ClipOp)
+def clip(op: nn.ClipOp, operands: list[Array]) -> list[Array]:
+    """Limit to the given bounds."""
+    return [clipped(op, operands[0], op.clamp)]
+
+
+def tabulated(op: nn.ActivationOp, x: Array, function: Callable[[Array], Array]) -> Array:
+    """Apply a real function; quantized: look each stored value up in the function's table.
+
+    Raises:
+        UserError: the input is stored in another type than 8-bit integers.
+    """
+    kind, result = quantization(op.input), quantization(op.result)
+    if kind is None or result is None:
+        return rounded(function(in_double(x)), op.result)
+    if value_dtype(op.input) != np.int8 or value_dtype(op.result) != np.int8:
+        raise UserError(f"tables exist for signed 8-bit storage only, not for {describe(op)}")
+    table = table_int8(
+        function, kind.scale, kind.zero_point, result.scale, result.zero_point, *storage_bounds(result, None)
+    )
+    return table[x.astype(np.int64) + 128]
+
+
+@rule(nn.HardSigmoidOp)
+def hard_sigmoid(op: nn.HardSigmoidOp, operands: list[Array]) -> list[Array]:
+    """`clip(alpha * x + beta, 0, 1)`."""
+    function = partial(TABLE_FUNCTIONS["hard_sigmoid"], alpha=op.alpha.value.data, beta=op.beta.value.data)
+    return [tabulated(op, operands[0], function)]
+
+
+@rule(nn.HardSwishOp)
+def hard_swish(op: nn.HardSwishOp, operands: list[Array]) -> list[Array]:
+    """`x * clip(x + 3, 0, 6) / 6`."""
+    return [tabulated(op, operands[0], TABLE_FUNCTIONS["hard_swish"])]
+
+
+@rule(nn.SigmoidOp)
+def sigmoid(op: nn.SigmoidOp, operands: list[Array]) -> list[Array]:
+    """`1 / (1 + exp(-x))`."""
+    return [tabulated(op, operands[0], TABLE_FUNCTIONS["sigmoid"])]
+
+
+@rule(nn.TanhOp)
+def tanh(op: nn.TanhOp, operands: list[Array]) -> list[Array]:
+    """Hyperbolic tangent."""
+    return [tabulated(op, operands[0], TABLE_FUNCTIONS["tanh"])]

@@ -1,0 +1,71 @@
+"""Rules of the two-operand elementwise operations; operands broadcast as in NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from intaglio.dialects import nn
+from intaglio.interpreter.registry import rule
+from intaglio.interpreter.values import (
+    Array,
+    centered,
+    in_double,
+    quantization,
+    rounded,
+    storage_bounds,
+    value_dtype,
+)
+from intaglio.numerics.requantization import add_multipliers, apply_scale, quantize_multiplier, requantize
+
+
+def add_or_subtract(
+    op: nn.AddOp | nn.SubOp, operands: list[Array], combine: Callable[[Array, Array], Array]
+) -> list[Array]:
+    """Combine two operands; quantized ones after bringing both to the common scale `2 * max(s_a, s_b) / 2**20`."""
+    lhs, rhs = operands
+    lhs_kind, rhs_kind, result = quantization(op.lhs), quantization(op.rhs), quantization(op.result)
+    if lhs_kind is None or rhs_kind is None or result is None:
+        return [rounded(combine(in_double(lhs), in_double(rhs)), op.result, op.clamp)]
+    lhs_multiplier, lhs_shift, rhs_multiplier, rhs_shift, multiplier, shift = add_multipliers(
+        lhs_kind.scale, rhs_kind.scale, result.scale
+    )
+    total = combine(
+        apply_scale(centered(lhs, lhs_kind), lhs_multiplier, lhs_shift),
+        apply_scale(centered(rhs, rhs_kind), rhs_multiplier, rhs_shift),
+    )
+    stored = requantize(total, multiplier, shift, result.zero_point, *storage_bounds(result, op.clamp))
+    return [stored.astype(value_dtype(op.result))]
+
+
+@rule(nn.AddOp)
+def add(op: nn.AddOp, operands: list[Array]) -> list[Array]:
+    """Sum."""
+    return add_or_subtract(op, operands, np.add)
+
+
+@rule(nn.SubOp)
+def sub(op: nn.SubOp, operands: list[Array]) -> list[Array]:
+    """Difference."""
+    return add_or_subtract(op, operands, np.subtract)
+
+
+@rule(nn.MulOp)
+def mul(op: nn.MulOp, operands: list[Array]) -> list[Array]:
+    """Product; quantized: the product of the centered operands, requantized."""
+    lhs, rhs = operands
+    lhs_kind, rhs_kind, result = quantization(op.lhs), quantization(op.rhs), quantization(op.result)
+    if lhs_kind is None or rhs_kind is None or result is None:
+        return [rounded(in_double(lhs) * in_double(rhs), op.result, op.clamp)]
+    product = centered(lhs, lhs_kind) * centered(rhs, rhs_kind)
+    multiplier, shift = quantize_multiplier(lhs_kind.scale * rhs_kind.scale / result.scale)
+    stored = requantize(product, multiplier, shift, result.zero_point, *storage_bounds(result, op.clamp))
+    return [stored.astype(value_dtype(op.result))]
+
+
+@rule(nn.DivOp)
+def div(op: nn.DivOp, operands: list[Array]) -> list[Array]:
+    """Quotient, as IEEE 754 has it for zero divisors."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return [rounded(in_double(operands[0]) / in_double(operands[1]), op.result, op.clamp)]

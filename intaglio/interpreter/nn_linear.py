@@ -1,0 +1,129 @@
+"""Rules of convolution, dense layers and matrix products.
+
+Float: products and sums in double precision, rounded once to the result's type.
+
+Quantized: products of centered operands are summed exactly in 64 bits. The accelerator's accumulators have 32
+bits for operands of at most 8 bits and 48 above; a sum that does not fit is an error here, as it is undefined in
+TOSA 1.0 (the accumulator must not overflow), so nothing relies on how an overflow wraps. The sum is
+requantized with one rounding.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from xdsl.ir import Operation, SSAValue
+
+from intaglio.dialects import nn
+from intaglio.dialects.quant import UniformQuantizedPerAxisType, UniformQuantizedType, storage_dtype
+from intaglio.errors import UserError
+from intaglio.interpreter.registry import rule
+from intaglio.interpreter.values import (
+    Array,
+    centered,
+    in_double,
+    quantization,
+    rounded,
+    storage_bounds,
+    tensor_type,
+    value_dtype,
+)
+from intaglio.ir.locations import describe
+from intaglio.numerics.requantization import quantize_multiplier, requantize
+
+
+def weight_scales(value: SSAValue) -> Array:
+    """The scale of every output channel (or the one of all) of a symmetric quantized weight, in double."""
+    kind = tensor_type(value).get_element_type()
+    if isinstance(kind, UniformQuantizedType):
+        return np.array([kind.scale])
+    assert isinstance(kind, UniformQuantizedPerAxisType)
+    return np.asarray(kind.scales, np.float64)
+
+
+def checked_accumulator(op: Operation, accumulator: Array, *operands: UniformQuantizedType) -> Array:
+    """The accumulator, if it fits the accelerator's: 32 bits for operands of at most 8 bits, else 48.
+
+    Raises:
+        UserError: some sum does not fit.
+    """
+    bits = 32 if all(storage_dtype(kind).itemsize == 1 for kind in operands) else 48
+    limit = 1 << (bits - 1)
+    if accumulator.size and (accumulator.min() < -limit or accumulator.max() >= limit):
+        worst = max(int(accumulator.max()), -int(accumulator.min()))
+        raise UserError(f"the accumulator of {describe(op)} reaches {worst}, more than {bits} bits hold")
+    return accumulator
+
+
+def convolve(x: Array, w: Array, op: nn.Conv2dOp) -> Array:
+    """Sum over window and channels, in the dtype of the operands.
+
+    For each tap of the window the elements it meets form a strided view of the padded input; each group's view
+    `[positions, C / groups]` times its weights `[C / groups, O / groups]` is added to the result.
+    """
+    top, left, bottom, right = op.pads.get_values()
+    (stride_y, stride_x), (dilation_y, dilation_x) = op.strides.get_values(), op.dilations.get_values()
+    groups = op.groups.value.data
+    x = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
+    batch, height, width, outputs = tensor_type(op.result).get_shape()
+    taps_y, taps_x = w.shape[1:3]
+    weights = w.reshape(groups, outputs // groups, taps_y, taps_x, -1)
+    total = np.zeros((groups, batch * height * width, outputs // groups), x.dtype)
+    for i in range(taps_y):
+        for j in range(taps_x):
+            y0, x0 = i * dilation_y, j * dilation_x
+            met = x[:, y0 : y0 + stride_y * height : stride_y, x0 : x0 + stride_x * width : stride_x]
+            met = np.moveaxis(met[:, :height, :width].reshape(batch * height * width, groups, -1), 1, 0)
+            total += met @ np.swapaxes(weights[:, :, i, j], 1, 2)
+    return np.moveaxis(total, 0, 1).reshape(batch, height, width, outputs)
+
+
+def requantize_linear(op: nn.Conv2dOp | nn.DenseOp, accumulator: Array) -> Array:
+    """The stored result of a layer with constant weights, from its accumulator without bias removed."""
+    kind, result = quantization(op.input), quantization(op.result)
+    assert kind is not None and result is not None
+    multiplier, shift = quantize_multiplier(kind.scale * weight_scales(op.weight) / result.scale)
+    stored = requantize(
+        checked_accumulator(op, accumulator, kind),
+        multiplier,
+        shift,
+        result.zero_point,
+        *storage_bounds(result, op.clamp),
+    )
+    return stored.astype(value_dtype(op.result))
+
+
+@rule(nn.Conv2dOp)
+def conv2d(op: nn.Conv2dOp, operands: list[Array]) -> list[Array]:
+    """Slide the window, add the bias, apply the clamp; quantized: requantize per output channel."""
+    x, w, *bias = operands
+    kind = quantization(op.input)
+    if kind is None:
+        total = convolve(in_double(x), in_double(w), op) + (in_double(bias[0]) if bias else 0.0)
+        return [rounded(total, op.result, op.clamp)]
+    accumulator = convolve(centered(x, kind), w.astype(np.int64), op) + (bias[0].astype(np.int64) if bias else 0)
+    return [requantize_linear(op, accumulator)]
+
+
+@rule(nn.DenseOp)
+def dense(op: nn.DenseOp, operands: list[Array]) -> list[Array]:
+    """Multiply by the transposed weight, add the bias, apply the clamp; quantized: requantize per channel."""
+    x, w, *bias = operands
+    kind = quantization(op.input)
+    if kind is None:
+        total = in_double(x) @ in_double(w).T + (in_double(bias[0]) if bias else 0.0)
+        return [rounded(total, op.result, op.clamp)]
+    accumulator = centered(x, kind) @ w.astype(np.int64).T + (bias[0].astype(np.int64) if bias else 0)
+    return [requantize_linear(op, accumulator)]
+
+
+@rule(nn.MatmulOp)
+def matmul(op: nn.MatmulOp, operands: list[Array]) -> list[Array]:
+    """Multiply matrices batch by batch and apply the clamp; quantized: requantize."""
+    lhs, rhs = operands
+    lhs_kind, rhs_kind, result = quantization(op.lhs), quantization(op.rhs), quantization(op.result)
+    if lhs_kind is None or rhs_kind is None or result is None:
+        return [rounded(in_double(lhs) @ in_double(rhs), op.result, op.clamp)]
+    accumulator = checked_accumulator(op, centered(lhs, lhs_kind) @ centered(rhs, rhs_kind), lhs_kind, rhs_kind)
+    multiplier, shift = quantize_multiplier(lhs_kind.scale * rhs_kind.scale / result.scale)
+    stored = requantize(accumulator, multiplier, shift, result.zero_point, *storage_bounds(result, op.clamp))
+    return [stored.astype(value_dtype(op.result))]

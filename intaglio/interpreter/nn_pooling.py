@@ -1,0 +1,64 @@
+"""Rules of pooling: for each tap of the window, the elements it meets form a strided view of the padded input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from intaglio.dialects import nn
+from intaglio.interpreter.registry import rule
+from intaglio.interpreter.values import (
+    Array,
+    centered,
+    in_double,
+    quantization,
+    rounded,
+    storage_bounds,
+    tensor_type,
+    value_dtype,
+)
+from intaglio.numerics.requantization import average_multiplier, requantize
+
+
+def taps(x: Array, op: nn.PoolOp, padding: float) -> Iterator[Array]:
+    """For each tap of the window, the elements `[N, OH, OW, C]` under it; those outside the input are `padding`."""
+    top, left, bottom, right = op.pads.get_values()
+    (stride_y, stride_x), (dilation_y, dilation_x) = op.strides.get_values(), op.dilation()
+    x = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=padding)
+    height, width = tensor_type(op.result).get_shape()[1:3]
+    for i in range(op.kernel.get_values()[0]):
+        for j in range(op.kernel.get_values()[1]):
+            y0, x0 = i * dilation_y, j * dilation_x
+            met = x[:, y0 : y0 + stride_y * height : stride_y, x0 : x0 + stride_x * width : stride_x]
+            yield met[:, :height, :width]
+
+
+@rule(nn.MaxPool2dOp)
+def max_pool2d(op: nn.MaxPool2dOp, operands: list[Array]) -> list[Array]:
+    """The largest element; padding is the smallest value there is, so it never wins."""
+    x = operands[0]
+    if x.dtype.kind in "iu":
+        return [np.maximum.reduce(list(taps(x, op, int(np.iinfo(x.dtype).min))))]
+    return [rounded(np.maximum.reduce(list(taps(in_double(x), op, -np.inf))), op.result)]
+
+
+@rule(nn.AvgPool2dOp)
+def avg_pool2d(op: nn.AvgPool2dOp, operands: list[Array]) -> list[Array]:
+    """The sum of the elements inside the input over their number, or the window's size if padding counts."""
+    x = operands[0]
+    inside = np.ones((1, *x.shape[1:3], 1), np.int64)
+    counts: Array = np.add.reduce(list(taps(inside, op, 1 if op.count_include_pad.value.data else 0)))
+    kind, result = quantization(op.input), quantization(op.result)
+    if kind is None or result is None:
+        total = np.add.reduce(list(taps(in_double(x), op, 0.0)))
+        return [rounded(total / counts, op.result, op.clamp)]
+    total = np.add.reduce(list(taps(centered(x, kind), op, 0)))
+    stored = np.empty(total.shape, value_dtype(op.result))
+    for count in np.unique(counts):
+        multiplier, shift = average_multiplier(int(count), kind.scale, result.scale)
+        same_count = np.broadcast_to(counts == count, total.shape)
+        stored[same_count] = requantize(
+            total[same_count], multiplier, shift, result.zero_point, *storage_bounds(result, op.clamp)
+        )
+    return [stored]
