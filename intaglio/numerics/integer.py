@@ -13,7 +13,7 @@ two's complement hardware would hold.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -110,8 +110,10 @@ def conv2d_accumulate(
             f"{channels} input and {out_channels} output channels do not divide into {groups} groups of {w.shape[3]}"
         )
     kind, chunk = _exact_chunk(max(_magnitude(x), abs(pad_value)), _magnitude(w))
+    if depthwise := groups == channels and w.shape[3] == 1:
+        x = x.repeat(out_channels // channels, axis=3)
     windows = _windows(_padded(x, pads, pad_value, kind), w.shape[1:3], strides, dilations)
-    if groups == channels:
+    if depthwise:
         return _depthwise(windows, w.astype(kind), chunk)
     depth = w[0].size
     matrices = w.astype(kind).reshape(groups, out_channels // groups, depth).transpose(0, 2, 1)
@@ -157,16 +159,15 @@ def _multiply_patches(windows: npt.NDArray[Any], matrix: npt.NDArray[Any], chunk
 
 
 def _depthwise(windows: npt.NDArray[Any], w: npt.NDArray[Any], chunk: int) -> Int64Array:
-    """Convolve each channel with its own filters: `out_channels / channels` of them, consecutive."""
-    batch, height, width, kernel_height, kernel_width, channels = windows.shape
-    filters = w.reshape(channels, -1, kernel_height * kernel_width)
-    shape = (batch, height, width, channels, filters.shape[1])
-    total: Int64Array | None = None
-    for start in range(0, kernel_height * kernel_width, chunk):
-        partial = np.zeros(shape, windows.dtype)
-        for tap in range(start, min(start + chunk, kernel_height * kernel_width)):
-            plane = windows[:, :, :, tap // kernel_width, tap % kernel_width, :]
-            partial += plane[..., np.newaxis] * filters[:, :, tap]
-        whole = partial.astype(np.int64)
-        total = whole if total is None else total + whole
-    return cast(Int64Array, total).reshape(batch, height, width, channels * filters.shape[1])
+    """Convolve each channel with one filter."""
+    kernel_height, kernel_width = w.shape[1:3]
+    taps = [(row, column) for row in range(kernel_height) for column in range(kernel_width)]
+    total = np.zeros((*windows.shape[:3], w.shape[0]), np.int64)
+    product = np.empty(total.shape, windows.dtype)
+    for start in range(0, len(taps), chunk):
+        partial = np.zeros(total.shape, windows.dtype)
+        for row, column in taps[start : start + chunk]:
+            np.multiply(windows[:, :, :, row, column, :], w[:, row, column, 0], out=product)
+            partial += product
+        total += partial.astype(np.int64)
+    return total
