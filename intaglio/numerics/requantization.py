@@ -131,6 +131,8 @@ def requantize(
 def reciprocal_scale(count: int) -> tuple[int, int]:
     """Multiplier and shift for dividing by a count of elements.
 
+    The quotient is a little above `1 / count`, so `apply_scale` rounds exact halves away from zero.
+
     Args:
         count: 1 to `2^31`.
 
