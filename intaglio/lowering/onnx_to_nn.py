@@ -1,0 +1,106 @@
+"""Lower `onnx` ops to `nn` ops.
+
+One walk over every function, in order: initializers and constants become `nn.constant`, and every node is given to
+the rule of its operator (`intaglio.lowering.onnx_rules`). A node without a rule, or whose rule cannot express it,
+stays an `onnx` op; graph-valued attributes are not entered. Values keep the types that ONNX gives them, so the
+two kinds of ops mix freely: ops with a spatial layout stand between transposes to NHWC and back, which
+`fold-transposes` cancels.
+
+```mlir
+%y = onnx.Relu(%x) as "y" : (tensor<1x8x4x4xf32>) -> tensor<1x8x4x4xf32>
+// becomes
+%y = nn.relu %x : (tensor<1x8x4x4xf32>) -> tensor<1x8x4x4xf32>
+```
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from xdsl.context import Context
+from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, ModuleOp, f32, i64
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Attribute, Block, Operation, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.utils.hints import isa
+
+from intaglio.dialects import nn
+from intaglio.dialects.onnx import InitializerOp, OnnxOp
+from intaglio.dialects.weights import WeightsAttr
+from intaglio.ir.locations import named
+from intaglio.lowering import onnx_rules
+from intaglio.lowering.onnx_node import Builder, Node, find_rule, location_of
+
+__all__ = ["OnnxToNn", "onnx_rules"]
+
+
+@dataclass(frozen=True)
+class OnnxToNn(ModulePass):
+    """Lower the operators that `nn` can express, with NHWC layout and explicit padding."""
+
+    name = "onnx-to-nn"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        """Lower all functions of the module."""
+        for function in op.body.block.ops:
+            if isinstance(function, FuncOp):
+                for block in function.body.blocks:
+                    _lower_block(block)
+
+
+def _lower_block(block: Block) -> None:
+    for op in list(block.ops):
+        if isinstance(op, InitializerOp):
+            _lower_initializer(op)
+        elif isinstance(op, OnnxOp):
+            _lower_node(op)
+    for op in reversed(list(block.ops)):
+        if isinstance(op, nn.ConstantOp | InitializerOp) and op.result.first_use is None:
+            op.detach()
+            op.erase()
+
+
+def _lower_initializer(op: InitializerOp) -> None:
+    value = op.value
+    if isa(value, DenseIntOrFPElementsAttr) or isinstance(value, WeightsAttr):
+        builder = Builder(op, named(op.tensor_name.data))
+        _replace(op, builder.add(nn.ConstantOp(value)))
+
+
+def _lower_node(op: OnnxOp) -> None:
+    outputs = op.node_outputs()
+    if not outputs or outputs[0] is None or any(result.first_use is not None for result in op.results[1:]):
+        return
+    builder = Builder(op, location_of(op))
+    if op.op_type == "Constant" and not op.domain:
+        made = _constant(op, builder)
+    else:
+        rule = find_rule(op)
+        made = None if rule is None else rule(Node(op), builder)
+    if made is not None:
+        _replace(op, made)
+
+
+def _replace(op: Operation, value: SSAValue) -> None:
+    result = op.results[0]
+    if value.name_hint is None:
+        value.name_hint = result.name_hint
+    result.replace_all_uses_with(value)
+    op.detach()
+    op.erase()
+
+
+def _constant(op: OnnxOp, builder: Builder) -> SSAValue | None:
+    attributes = op.node_attributes()
+    value: Attribute | None = attributes.get("value")
+    if isa(value, DenseIntOrFPElementsAttr) or isinstance(value, WeightsAttr):
+        return builder.add(nn.ConstantOp(value))
+    node = Node(op)
+    if "value_int" in attributes:
+        return builder.constant(np.asarray(node.integer("value_int")), i64)
+    if "value_ints" in attributes:
+        return builder.constant(np.asarray(node.integers("value_ints"), np.int64), i64)
+    if "value_float" in attributes:
+        return builder.constant(np.asarray(node.real("value_float"), np.float32), f32)
+    return None
