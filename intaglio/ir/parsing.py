@@ -7,11 +7,13 @@ import re
 import struct
 from bisect import bisect_right
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import (
+    AnyFloat,
     FileLineColLoc,
     IntAttr,
     LocationAttr,
@@ -21,10 +23,11 @@ from xdsl.dialects.builtin import (
     UnregisteredAttr,
 )
 from xdsl.ir import Attribute, BlockArgument, Data, Operation, ParametrizedAttribute, Region, SSAValue
-from xdsl.parser import Parser, UnresolvedOperand
+from xdsl.parser import AttrParser, Parser, UnresolvedOperand
 from xdsl.traits import IsolatedFromAbove
 from xdsl.utils.exceptions import ParseError, VerifyException
 from xdsl.utils.lexer import Span
+from xdsl.utils.mlir_lexer import MLIRTokenKind, StringLiteral
 
 from intaglio.dialects.weights import register_weights_file
 from intaglio.errors import UserError
@@ -111,6 +114,18 @@ class LocatedParser(Parser):
             return op_type
         self.raise_error(f"operation {name} is not registered", self._op_name_start)
 
+    def parse_optional_str_literal(self) -> str | None:
+        """Parse a string literal, also one with escaped non-ASCII text, which xDSL prints but takes for bytes."""
+        token = self._current_token
+        if token.kind != MLIRTokenKind.BYTES_LIT:
+            return super().parse_optional_str_literal()
+        try:
+            text = StringLiteral.from_span(token.span).string_contents
+        except UnicodeDecodeError:
+            return None
+        self._consume_token()
+        return text
+
     def resolve_operand(self, operand: UnresolvedOperand, type: Attribute) -> SSAValue[Any]:
         """Resolve an operand, remembering where a value is used before its definition."""
         if operand.operand_name not in self.ssa_values:
@@ -159,6 +174,11 @@ class LocatedParser(Parser):
         self._consume_token()
         return struct.unpack(">f" if len(bits[1]) == 8 else ">d", bytes.fromhex(bits[1]))[0]
 
+    def _parse_tensor_literal_element(self) -> Any:
+        """Parse an element of `dense<...>`, also a float as its bits in hexadecimal, which xDSL prints but misreads."""
+        element = super()._parse_tensor_literal_element()
+        return _FloatBits(element) if element.span.text[:2] in ("0x", "0X") else element
+
     def _parse_dense_literal_type(self) -> Any:
         start = self.pos
         dense_type = super()._parse_dense_literal_type()
@@ -166,6 +186,21 @@ class LocatedParser(Parser):
         if elements > _MAX_DENSE_ELEMENTS:
             self.raise_error(f"a dense constant of {elements} elements is too large for the text", start)
         return dense_type
+
+
+@dataclass(frozen=True)
+class _FloatBits:
+    """An element of `dense<...>` written in hexadecimal: an integer, or the bits of a float."""
+
+    element: Any
+
+    def to_type(self, parser: AttrParser, type: Attribute) -> Any:
+        """Convert to a value of `type`."""
+        if not isinstance(type, AnyFloat):
+            return self.element.to_type(parser, type)
+        if self.element.value >> (8 * type.size):
+            parser.raise_error(f"{self.element.span.text} has more bits than {type}", self.element.span)
+        return type.unpack(self.element.value.to_bytes(type.size, "little"), 1)[0]
 
 
 def parse_module(
