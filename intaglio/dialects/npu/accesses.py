@@ -1,0 +1,115 @@
+"""Which bytes and accumulator rows a task reads and writes, as sets of intervals.
+
+Passes order tasks and verifiers check bounds by these sets. They may be larger than the truth only between the
+first and last byte that a task touches in one row of a feature map.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from xdsl.ir import SSAValue
+
+from intaglio.dialects.npu.attributes import (
+    FeatureMap,
+    Grid,
+    Operand,
+    Origin,
+    Placement,
+    TapWeights,
+    Transfer,
+    WeightTiles,
+)
+
+Intervals = np.ndarray[Any, np.dtype[np.int64]]
+"""`[count, 2]`: first byte and one past the last, ascending, disjoint, not touching."""
+
+
+@dataclass(frozen=True, eq=False)
+class Access:
+    """Bytes of a buffer, or rows of the accumulators where `buffer` is None."""
+
+    buffer: SSAValue | None
+    intervals: Intervals
+    writes: bool
+
+    @property
+    def first(self) -> int:
+        """The first byte or row."""
+        return int(self.intervals[0, 0])
+
+    @property
+    def end(self) -> int:
+        """One past the last byte or row."""
+        return int(self.intervals[-1, 1])
+
+
+def merged(starts: Intervals, length: int) -> Intervals:
+    """Intervals of `length` bytes at the given starts (any shape, any order), united where they touch."""
+    if starts.size == 1:
+        first = int(starts.reshape(-1)[0])
+        return np.array([[first, first + length]], np.int64)
+    ordered = np.unique(starts)
+    breaks = np.flatnonzero(np.diff(ordered) > length) + 1
+    firsts = ordered[np.concatenate(([0], breaks))]
+    lasts = ordered[np.concatenate((breaks - 1, [len(ordered) - 1]))]
+    return np.stack((firsts, lasts + length), axis=1)
+
+
+def _steps(count: int, stride: int) -> Intervals:
+    return np.arange(count, dtype=np.int64) * stride
+
+
+def transfer_intervals(transfer: Transfer, side: int) -> Intervals:
+    """Bytes that a transfer touches in its source (`side` 1) or target (`side` 2)."""
+    starts = np.array([transfer.source_offset if side == 1 else transfer.target_offset], np.int64)
+    length = transfer.run
+    for loop in transfer.loops:
+        count, stride = loop[0], loop[side]
+        if starts.size == 1 and stride == length and count > 1:
+            length *= count
+        elif count > 1 and stride:
+            starts = (starts[:, None] + _steps(count, stride)).reshape(-1)
+    return merged(starts, length)
+
+
+def map_intervals(source: FeatureMap, window: Grid, taps: Grid, origin: Origin, run: int) -> Intervals:
+    """Bytes of a feature map under a window: `run` bytes at each position and tap, those in the padding left out.
+
+    Returns:
+        Intervals of the buffer; none when the window lies in the padding entirely.
+    """
+    y = origin.y0 + _steps(window.rows, window.step_y)[:, None] + _steps(taps.rows, taps.step_y)
+    rows = np.unique(y[(y >= 0) & (y < source.rows)])
+    reach = (window.columns - 1) * window.step_x + (taps.columns - 1) * taps.step_x + run
+    first, end = max(origin.x0, 0), min(origin.x0 + reach, source.row_bytes)
+    if not rows.size or first >= end:
+        return np.empty((0, 2), np.int64)
+    return merged(source.offset + rows * source.row_stride + first, end - first)
+
+
+def placement_intervals(target: Placement | Operand, window: Grid, channels: int) -> Intervals:
+    """Bytes of a result or second operand, from the first to the last of each row."""
+    run = (window.columns - 1) * target.column_stride
+    run += 1 if isinstance(target, Operand) and not target.channel_stride else channels
+    return merged(target.offset + _steps(window.rows, target.row_stride), run)
+
+
+def weight_tile_intervals(weights: WeightTiles, taps: Grid, inner: int, outer: int) -> Intervals:
+    """Bytes of weight tiles: `inner` rows of `outer` bytes for each tap."""
+    if weights.row_stride == outer:
+        return merged(weights.offset + _steps(taps.size, weights.tap_stride), inner * outer)
+    starts = _steps(taps.size, weights.tap_stride)[:, None] + _steps(inner, weights.row_stride)
+    return merged(weights.offset + starts.reshape(-1), outer)
+
+
+def tap_weight_intervals(weights: TapWeights, taps: Grid, channels: int) -> Intervals:
+    """Bytes of depthwise weights."""
+    return merged(weights.offset + _steps(taps.size, weights.tap_stride), channels)
+
+
+def run_interval(first: int, length: int) -> Intervals:
+    """One interval."""
+    return np.array([[first, first + length]], np.int64)
