@@ -94,7 +94,11 @@ class QuantizeCastOp(IRDLOperation):
 
     Example:
     ```mlir
-    %q = quant.qcast %x : tensor<1x4xf32> to tensor<1x4x!quant.uniform<i8:f32, 0.05:3>>
+    func.func @main() -> tensor<2x!quant.uniform<i8:f32, 0.5:3>> {
+      %x = nn.constant dense<[-1.0, 8.25]> : tensor<2xf32>
+      %q = quant.qcast %x : tensor<2xf32> to tensor<2x!quant.uniform<i8:f32, 0.5:3>>
+      func.return %q : tensor<2x!quant.uniform<i8:f32, 0.5:3>>
+    }
     ```
 
     Source: MLIR `QuantOps.td`.
@@ -133,7 +137,11 @@ class DequantizeCastOp(IRDLOperation):
 
     Example:
     ```mlir
-    %x = quant.dcast %q : tensor<1x4x!quant.uniform<i8:f32, 0.05:3>> to tensor<1x4xf32>
+    func.func @main() -> tensor<2xf32> {
+      %q = nn.constant dense<[1, 127]> : tensor<2xi8> as tensor<2x!quant.uniform<i8:f32, 0.5:3>>
+      %x = quant.dcast %q : tensor<2x!quant.uniform<i8:f32, 0.5:3>> to tensor<2xf32>
+      func.return %x : tensor<2xf32>
+    }
     ```
 
     Source: MLIR `QuantOps.td`.
@@ -172,7 +180,11 @@ class StorageCastOp(IRDLOperation):
 
     Example:
     ```mlir
-    %s = quant.scast %q : tensor<4x!quant.uniform<i8:f32, 0.05:3>> to tensor<4xi8>
+    func.func @main() -> tensor<2x!quant.uniform<i8:f32, 0.5:3>> {
+      %s = nn.constant dense<[1, 127]> : tensor<2xi8>
+      %q = quant.scast %s : tensor<2xi8> to tensor<2x!quant.uniform<i8:f32, 0.5:3>>
+      func.return %q : tensor<2x!quant.uniform<i8:f32, 0.5:3>>
+    }
     ```
 
     Source: MLIR `QuantOps.td`.
@@ -221,7 +233,11 @@ class ObserveOp(IRDLOperation):
 
     Example:
     ```mlir
-    %y = quant.observe %x {method = "min_max", range = array<f64: -1.5, 6.0>} : tensor<1x4xf32>
+    func.func @main() -> tensor<2xf32> {
+      %x = nn.constant dense<[-1.0, 8.25]> : tensor<2xf32>
+      %y = quant.observe %x {method = "min_max", range = array<f64: -1.0, 8.25>} : tensor<2xf32>
+      func.return %y : tensor<2xf32>
+    }
     ```
 
     Source: ours.

@@ -58,10 +58,10 @@ class StoredType(QuantizedType, ABC):
 
     def verify(self) -> None:
         """Check storage type, storage range and expressed type."""
-        formats.check_storage_type(self.storage_type)
-        formats.check_storage_range(self.storage_type, self.storage_min, self.storage_max)
+        formats.check_storage_type(self.storage_type)  # C1
+        formats.check_storage_range(self.storage_type, self.storage_min, self.storage_max)  # C2
         if self.expressed_type is not None:
-            formats.check_expressed_type(self.expressed_type)
+            formats.check_expressed_type(self.expressed_type)  # C3
 
 
 def _bounds(storage_type: StorageType, minimum: int | None, maximum: int | None) -> tuple[IntAttr, IntAttr]:
@@ -88,10 +88,11 @@ class UniformType(StoredType, ABC):
         C1: storage is an integer of 1 to 64 bits, or one of the storage floats (`formats`).
         C2: the storage range is not empty and lies within the storage type.
         C3: the expressed type is a float.
-        C4: every scale is positive, finite and in the range of the expressed type.
-        C5: every zero point lies in the storage range (upstream accepts any).
-        C6: axes are not negative and not repeated, block sizes positive.
-        C7: there are as many zero points as scales, at least one.
+        C4: there are as many zero points as scales, at least one; nested lists have one shape at each level.
+        C5: every scale is positive, finite and in the range of the expressed type.
+        C6: every zero point lies in the storage range (upstream accepts any).
+        C7: axes are not negative and not repeated.
+        C8: block sizes are positive.
 
     Source: MLIR `QuantTypes.cpp`, `TypeParser.cpp`.
     """
@@ -133,14 +134,15 @@ class UniformType(StoredType, ABC):
     def verify(self) -> None:
         """Check storage, expressed type and parameters."""
         super().verify()
+        # C4
         count = int(np.prod(self.parameter_shape))
         if not count or not len(self.scale_data.data) == len(self.zero_point_data.data) == 8 * count:
             raise VerifyException(
                 f"illegal number of scales and zero points: {len(self.scale_data.data) // 8}, "
                 f"{len(self.zero_point_data.data) // 8}, expected {count} of each"
             )
-        formats.check_scales(self.scales.reshape(-1), self.expressed)
-        formats.check_zero_points(self.zero_points.reshape(-1), self.storage_min, self.storage_max)
+        formats.check_scales(self.scales.reshape(-1), self.expressed)  # C5
+        formats.check_zero_points(self.zero_points.reshape(-1), self.storage_min, self.storage_max)  # C6
 
     @classmethod
     def parse_parameters(cls, parser: AttrParser) -> Sequence[Attribute]:
@@ -250,7 +252,7 @@ class UniformQuantizedPerAxisType(UniformType):
 
     def verify(self) -> None:
         """Check the axis besides what every uniform type checks."""
-        if self.axis < 0:
+        if self.axis < 0:  # C7
             raise VerifyException(f"illegal quantized dimension: {self.axis}")
         super().verify()
 
@@ -318,11 +320,11 @@ class UniformQuantizedSubChannelType(UniformType):
     def verify(self) -> None:
         """Check axes and block sizes besides what every uniform type checks."""
         axes = [axis.data for axis in self.axes.data]
-        if any(axis < 0 for axis in axes) or len(set(axes)) < len(axes):
+        if any(axis < 0 for axis in axes) or len(set(axes)) < len(axes):  # C7
             raise VerifyException(f"illegal quantized dimensions: {axes}")
-        if any(size.data < 1 for size in self.blocks.data):
+        if any(size.data < 1 for size in self.blocks.data):  # C8
             raise VerifyException(f"illegal block sizes: {list(self.block_sizes.values())}")
-        if not self.parameter_shape:
+        if not self.parameter_shape:  # C4
             raise VerifyException("sub-channel scales must have at least one dimension")
         super().verify()
 
@@ -349,7 +351,15 @@ def _from_text(parsed: text.UniformText) -> UniformType:
 
 @irdl_attr_definition
 class AnyQuantizedType(StoredType):
-    """Quantized in some way that is not uniform or not known: `!quant.any<i8<-8:7>:f32>`, `!quant.any<u8>`."""
+    """Quantized in some way that is not uniform or not known: `!quant.any<i8<-8:7>:f32>`, `!quant.any<u8>`.
+
+    Constraints:
+        C1: storage is an integer of 1 to 64 bits, or one of the storage floats (`formats`).
+        C2: the storage range is not empty and lies within the storage type.
+        C3: the expressed type, if any, is a float.
+
+    Source: MLIR `QuantTypes.cpp`, `TypeParser.cpp`.
+    """
 
     name = "quant.any"
 
@@ -391,7 +401,14 @@ class AnyQuantizedType(StoredType):
 
 @irdl_attr_definition
 class CalibratedQuantizedType(QuantizedType):
-    """A float value known to lie in a range: `!quant.calibrated<f32<-0.998:1.2321>>`."""
+    """A float value known to lie in a range: `!quant.calibrated<f32<-0.998:1.2321>>`.
+
+    Constraints:
+        C1: the expressed type is a float.
+        C2: the range is finite and not empty.
+
+    Source: MLIR `QuantTypes.cpp`, `TypeParser.cpp`.
+    """
 
     name = "quant.calibrated"
 
@@ -419,8 +436,8 @@ class CalibratedQuantizedType(QuantizedType):
 
     def verify(self) -> None:
         """Check the expressed type and that the range is finite and not empty."""
-        formats.check_expressed_type(self.expressed)
-        if not (np.isfinite(self.min) and np.isfinite(self.max) and self.min < self.max):
+        formats.check_expressed_type(self.expressed)  # C1
+        if not (np.isfinite(self.min) and np.isfinite(self.max) and self.min < self.max):  # C2
             raise VerifyException(f"illegal min and max: ({self.min}:{self.max})")
 
     @classmethod
