@@ -1,0 +1,118 @@
+"""The arithmetic that rules are made of, on Relax tensors; operands broadcast as in NumPy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from xdsl.ir import SSAValue
+
+from intaglio.dialects.nn import ClampAttr
+from intaglio.dialects.quant import UniformQuantizedType
+from intaglio.interpreter.values import quantization, storage_bounds, value_dtype
+from intaglio.lowering.tvm import Expr, HostBuilder
+
+
+class Emitter:
+    """Emits operations of the host function.
+
+    Args:
+        builder: the Relax function being built.
+        regions: number of each accelerator region by its symbol.
+    """
+
+    def __init__(self, builder: HostBuilder, regions: Mapping[str, int]) -> None:
+        self.builder = builder
+        self.regions = regions
+
+    def constant(self, values: ArrayLike, dtype: np.dtype[Any] | str) -> Expr:
+        """A constant tensor."""
+        return self.builder.constant(np.asarray(values, np.dtype(dtype)))
+
+    def cast(self, tensor: Expr, dtype: np.dtype[Any] | str) -> Expr:
+        """Convert the elements; a float that the integer type cannot hold is undefined."""
+        return self.builder.operator("astype", tensor, np.dtype(dtype).name)
+
+    def add(self, lhs: Expr, rhs: Expr) -> Expr:
+        """The elementwise sum."""
+        return self.builder.operator("add", lhs, rhs)
+
+    def subtract(self, lhs: Expr, rhs: Expr) -> Expr:
+        """The elementwise difference."""
+        return self.builder.operator("subtract", lhs, rhs)
+
+    def multiply(self, lhs: Expr, rhs: Expr) -> Expr:
+        """The elementwise product."""
+        return self.builder.operator("multiply", lhs, rhs)
+
+    def divide(self, lhs: Expr, rhs: Expr) -> Expr:
+        """The elementwise quotient, of floats, correctly rounded."""
+        return self.builder.operator("divide", lhs, rhs)
+
+    def limit(self, tensor: Expr, low: float, high: float, dtype: np.dtype[Any] | str) -> Expr:
+        """Limit elements of `dtype` to `[low, high]`; NaN stays NaN, which TVM's own clip does not promise."""
+        for bound, comparison in ((low, "less"), (high, "greater")):
+            if not math.isinf(bound):
+                limit = self.constant(bound, dtype)
+                outside = self.builder.operator(comparison, tensor, limit)
+                tensor = self.builder.operator("where", outside, limit, tensor)
+        return tensor
+
+    def clamped(self, tensor: Expr, result: SSAValue, clamp: ClampAttr | None) -> Expr:
+        """Apply the fused activation of a float operation."""
+        return tensor if clamp is None else self.limit(tensor, *clamp.bounds, value_dtype(result))
+
+    def centered(self, tensor: Expr, kind: UniformQuantizedType, dtype: str = "int64") -> Expr:
+        """Stored values minus their zero point, in `dtype`."""
+        wide = self.cast(tensor, dtype)
+        return self.subtract(wide, self.constant(kind.zero_point, dtype)) if kind.zero_point else wide
+
+    def apply_scale(self, value: Expr, multiplier: int | NDArray[Any], shift: int | NDArray[Any]) -> Expr:
+        """`(value * multiplier + (1 << shift - 1)) >> shift` of an int64 tensor.
+
+        It is `numerics.requantization.apply_scale` with single rounding (TOSA 1.0 `apply_scale_32`).
+        """
+        shifts = np.asarray(shift, np.int64)
+        product = self.multiply(value, self.constant(multiplier, "int64"))
+        rounded = self.add(product, self.constant(np.int64(1) << (shifts - 1), "int64"))
+        return self.builder.operator("right_shift", rounded, self.constant(shifts, "int64"))
+
+    def requantize(
+        self,
+        value: Expr,
+        multiplier: int | NDArray[Any],
+        shift: int | NDArray[Any],
+        result: SSAValue,
+        clamp: ClampAttr | None = None,
+    ) -> Expr:
+        """Scale an int64 tensor to the quantized type of `result`, add its zero point, limit and store.
+
+        It is `numerics.requantization.requantize` with single rounding.
+        """
+        kind = quantization(result)
+        assert kind is not None
+        scaled = self.apply_scale(value, multiplier, shift)
+        shifted = self.add(scaled, self.constant(kind.zero_point, "int64"))
+        low, high = storage_bounds(kind, clamp)
+        return self.cast(self.limit(shifted, low, high, "int64"), value_dtype(result))
+
+    def padded(
+        self,
+        tensor: Expr,
+        low: Sequence[int],
+        high: Sequence[int],
+        value: float,
+        dtype: np.dtype[Any],
+    ) -> Expr:
+        """Surround a tensor of `dtype` with `low` elements before and `high` after in each dimension."""
+        if not any((*low, *high)):
+            return tensor
+        topi, tirx = self.builder.topi, self.builder.tirx
+
+        def computation(x: Expr) -> Expr:
+            return topi.nn.pad(x, list(low), list(high), tirx.const(value, dtype.name))
+
+        return self.builder.compute("pad", computation, tensor)

@@ -1,0 +1,98 @@
+"""Running a compiled host library in this process.
+
+The library calls back for accelerator regions and for sums of products. TVM finds such functions by global names;
+which session a call belongs to is known by its thread, because a library calls back on the thread that runs it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from intaglio.errors import UserError
+from intaglio.lowering.host_to_relax.callbacks import CONVOLUTION, LAUNCH, MATRIX_PRODUCT
+from intaglio.lowering.tvm import load_tvm
+from intaglio.runtime import host_kernels
+
+Array = NDArray[Any]
+
+Launcher = Callable[[int, list[Array]], list[Array]]
+"""Runs an accelerator region, by its number, on its inputs."""
+
+_running = threading.local()
+
+
+class HostLibrary:
+    """A host library, loaded. Runs in one thread at a time; others wait.
+
+    Args:
+        content: the shared library, as `intaglio.lowering.tvm.compile_library` gives it. It is machine code: load
+            only what you would run.
+        launcher: called for each accelerator region that the library starts.
+
+    Raises:
+        UserError: the content is no library for this machine.
+    """
+
+    def __init__(self, content: bytes, launcher: Launcher) -> None:
+        _register_functions()
+        self._launcher = launcher
+        self._lock = threading.Lock()
+        tvm, relax = load_tvm(), load_tvm(submodule="relax")
+        with tempfile.TemporaryDirectory(prefix="intaglio-") as folder:
+            path = Path(folder) / "host.so"
+            path.write_bytes(content)
+            try:
+                self._machine = relax.VirtualMachine(tvm.runtime.load_module(str(path)), tvm.cpu())
+            except Exception as error:
+                raise UserError(
+                    f"the host library cannot be loaded: {str(error).strip().splitlines()[-1][:200]}",
+                    hint="it was compiled for another kind of machine, or the package is damaged",
+                ) from error
+
+    def run(self, arguments: Sequence[Array]) -> list[Array]:
+        """Run `main`.
+
+        Args:
+            arguments: one array for each argument, of its shape and dtype.
+
+        Returns:
+            One array for each result.
+        """
+        tensor = load_tvm().runtime.tensor
+        with self._lock:
+            _running.launcher = self._launcher
+            try:
+                results = self._machine["main"](*(tensor(np.asarray(array, order="C")) for array in arguments))
+            finally:
+                del _running.launcher
+        return [np.from_dlpack(result).copy() for result in results]
+
+
+@cache
+def _register_functions() -> None:
+    """Give TVM the functions that host libraries call; tensors arrive as views, results as writable ones."""
+
+    def kernel(function: Callable[[Sequence[int], Array, Array, Array], None]) -> Callable[..., None]:
+        def call(*arguments: Any) -> None:
+            lhs, rhs, result = (np.from_dlpack(tensor) for tensor in arguments[-3:])
+            function([int(scalar) for scalar in arguments[:-3]], lhs, rhs, result)
+
+        return call
+
+    def launch(region: int, inputs: int, *tensors: Any) -> None:
+        arrays = [np.from_dlpack(tensor) for tensor in tensors]
+        for target, result in zip(arrays[inputs:], _running.launcher(region, arrays[:inputs]), strict=True):
+            target[...] = result
+
+    register = load_tvm().register_global_func
+    register(CONVOLUTION, kernel(host_kernels.convolution), override=True)
+    register(MATRIX_PRODUCT, kernel(host_kernels.matrix_product), override=True)
+    register(LAUNCH, launch, override=True)
