@@ -111,13 +111,17 @@ def fuse(locations: Iterable[LocationAttr]) -> LocationAttr:
 
 
 def with_position(location: LocationAttr, position: FileLineColLoc) -> LocationAttr:
-    """Return `location` with `position` in every name that has no place, and instead of an unknown location."""
+    """Return `location` with `position` in its names, unless it has a place already."""
     if isinstance(location, UnknownLoc):
         return position
-    if isinstance(location, NameLoc) and isinstance(location.location, NoneAttr | UnknownLoc):
+    return location if position_of(location) is not None else _positioned(location, position)
+
+
+def _positioned(location: LocationAttr, position: FileLineColLoc) -> LocationAttr:
+    if isinstance(location, NameLoc):
         return NameLoc(location.desc, position)
     if isinstance(location, FusedLoc):
-        return FusedLoc(tuple(with_position(inner, position) for inner in _fused(location)), location.metadata)
+        return FusedLoc(tuple(_positioned(inner, position) for inner in _fused(location)), location.metadata)
     return location
 
 
