@@ -7,7 +7,7 @@ tokens and addresses play no role. What each task computes is the table of `docs
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 from xdsl.dialects import func
@@ -53,11 +53,11 @@ class Machine:
         return np.where(inside, self.buffers[source][address], read.pad).astype(np.int64)
 
 
-def task(kind: type[Task]) -> Callable[[Callable[[Machine, Task], None]], Callable[[Machine, Task], None]]:
-    """Register the decorated function as what the given task does to the machine."""
+def task(*kinds: type[Task]) -> Callable[[Callable[[Machine, Task], None]], Callable[[Machine, Task], None]]:
+    """Register the decorated function as what the given tasks do to the machine."""
 
     def register(function: Callable[[Machine, Task], None]) -> Callable[[Machine, Task], None]:
-        _TASKS[kind] = function
+        _TASKS.update(dict.fromkeys(kinds, function))
         return function
 
     return register
@@ -97,8 +97,7 @@ def rescaled(value: Array, scale: npu.Scale) -> Array:
     return scale.zero_point + apply_scale(value, scale.multiplier, scale.shift)
 
 
-@task(npu.LoadOp)
-@task(npu.StoreOp)
+@task(npu.LoadOp, npu.StoreOp)
 def copy(machine: Machine, op: npu.TransferOp) -> None:
     """Copy a run of bytes, repeated by three loops."""
     transfer = op.transfer.data
@@ -172,8 +171,7 @@ def operands(machine: Machine, op: npu.BinaryTaskOp) -> tuple[Array, Array]:
     return under_taps(machine, op)[:, :, 0], machine.buffers[op.b][address].astype(np.int64)
 
 
-@task(npu.AddOp)
-@task(npu.SubtractOp)
+@task(npu.AddOp, npu.SubtractOp)
 def add(machine: Machine, op: npu.ScaledSumOp) -> None:
     """Both operands rescaled, added or subtracted, and rescaled again."""
     scaled = [
@@ -225,8 +223,7 @@ def program(op: npu.ProgramOp, operands: list[Array]) -> list[Array]:
         if isinstance(child, npu.ConstantOp):
             machine.buffers[child.result] = array_of(child.value)
         elif isinstance(child, npu.AllocateOp):
-            size = cast(npu.BufferType, child.result.type).size
-            machine.buffers[child.result] = np.zeros(size, np.int8)
+            machine.buffers[child.result] = np.zeros(child.result.type.size, np.int8)
         elif type(child) in _TASKS:
             _TASKS[type(child)](machine, child)
         else:

@@ -149,7 +149,7 @@ class ConstantOp(IRDLOperation):
         """Check the numbered constraints."""
         # C1
         kind = cast("TensorType[Any]", self.value.type)
-        result = cast(BufferType, self.result.type)
+        result = self.result.type
         if kind != TensorType(BYTE, [result.size]) or result.space is not Space.CONSTANTS:
             raise VerifyException(f"a value of type {kind} is no content of {result}")
 
@@ -182,7 +182,7 @@ class AllocateOp(IRDLOperation):
     def verify_(self) -> None:
         """Check the numbered constraints."""
         # C1
-        kind = cast(BufferType, self.result.type)
+        kind = self.result.type
         if kind.space not in (Space.SCRATCHPAD, Space.ARENA):
             raise VerifyException(f"allocates in the scratchpad or the arena, got {kind}")
         # C2

@@ -157,9 +157,7 @@ class LoadOp(TransferOp):
 
     def verify_spaces(self) -> None:
         """Check the source's and the target's memory."""
-        _require_spaces(
-            self.source, self.target, {Space.DRAM, Space.CONSTANTS, Space.ARENA}, {Space.SCRATCHPAD}
-        )
+        _require_spaces(self.source, self.target, {Space.DRAM, Space.CONSTANTS, Space.ARENA}, {Space.SCRATCHPAD})
 
 
 @irdl_op_definition
@@ -296,9 +294,7 @@ class RequantizeOp(TaskOp):
         window, channels = self.window.data, self.channels.value.data
         return (
             Access(None, run_interval(self.accumulator.value.data, window.size), False),
-            Access(
-                self.parameters, run_interval(self.parameters_offset.value.data, channels * PARAMETER_BYTES), False
-            ),
+            Access(self.parameters, run_interval(self.parameters_offset.value.data, channels * PARAMETER_BYTES), False),
             Access(self.output, placement_intervals(self.placement.data, window, channels), True),
         )
 
@@ -383,8 +379,12 @@ class DepthwiseOp(MapTaskOp):
     zero_point = prop_def(Number)
     bounds = prop_def(BoundsAttr)
     assembly_format = (
-        "$input `map` $map `weights` $weights $tap_weights `parameters` $parameters $parameters_offset " + _SHARED
-        + "`taps` $taps " + _TAIL + "`zero_point` $zero_point `bounds` $bounds " + _END
+        "$input `map` $map `weights` $weights $tap_weights `parameters` $parameters $parameters_offset "
+        + _SHARED
+        + "`taps` $taps "
+        + _TAIL
+        + "`zero_point` $zero_point `bounds` $bounds "
+        + _END
         + "type($input) `,` type($weights) `,` type($parameters) `,` type($output)"
     )
 
@@ -398,9 +398,7 @@ class DepthwiseOp(MapTaskOp):
         channels = self.channels.value.data
         return (
             Access(self.weights, tap_weight_intervals(self.tap_weights.data, self.taps.data, channels), False),
-            Access(
-                self.parameters, run_interval(self.parameters_offset.value.data, channels * PARAMETER_BYTES), False
-            ),
+            Access(self.parameters, run_interval(self.parameters_offset.value.data, channels * PARAMETER_BYTES), False),
         )
 
 
@@ -430,7 +428,12 @@ class MaxOp(MapTaskOp):
     taps = prop_def(GridAttr)
     bounds = prop_def(BoundsAttr)
     assembly_format = (
-        "$input `map` $map " + _SHARED + "`taps` $taps " + _TAIL + "`bounds` $bounds " + _END
+        "$input `map` $map "
+        + _SHARED
+        + "`taps` $taps "
+        + _TAIL
+        + "`bounds` $bounds "
+        + _END
         + "type($input) `,` type($output)"
     )
 
@@ -468,8 +471,12 @@ class SumOp(MapTaskOp):
     input_zero_point = prop_def(Number)
     bounds = prop_def(BoundsAttr)
     assembly_format = (
-        "$input `map` $map " + _SHARED + "`taps` $taps " + _TAIL
-        + "`result_scale` $result_scale `input_zero_point` $input_zero_point `bounds` $bounds " + _END
+        "$input `map` $map "
+        + _SHARED
+        + "`taps` $taps "
+        + _TAIL
+        + "`result_scale` $result_scale `input_zero_point` $input_zero_point `bounds` $bounds "
+        + _END
         + "type($input) `,` type($output)"
     )
 
@@ -500,8 +507,11 @@ class ScaledSumOp(BinaryTaskOp, ABC):
     a_scale = prop_def(ScaleAttr)
     b_scale = prop_def(ScaleAttr)
     assembly_format = (
-        "$a `map` $map `,` $b $operand " + _SHARED + _TAIL
-        + "`result_scale` $result_scale `a_scale` $a_scale `b_scale` $b_scale `bounds` $bounds " + _END
+        "$a `map` $map `,` $b $operand "
+        + _SHARED
+        + _TAIL
+        + "`result_scale` $result_scale `a_scale` $a_scale `b_scale` $b_scale `bounds` $bounds "
+        + _END
         + "type($a) `,` type($b) `,` type($output)"
     )
 
@@ -574,9 +584,12 @@ class MultiplyOp(BinaryTaskOp):
     a_zero_point = prop_def(Number)
     b_zero_point = prop_def(Number)
     assembly_format = (
-        "$a `map` $map `,` $b $operand " + _SHARED + _TAIL
+        "$a `map` $map `,` $b $operand "
+        + _SHARED
+        + _TAIL
         + "`result_scale` $result_scale `a_zero_point` $a_zero_point `b_zero_point` $b_zero_point `bounds` $bounds "
-        + _END + "type($a) `,` type($b) `,` type($output)"
+        + _END
+        + "type($a) `,` type($b) `,` type($output)"
     )
 
 
@@ -607,8 +620,11 @@ class ConvertOp(MapTaskOp):
     input_zero_point = prop_def(Number)
     bounds = prop_def(BoundsAttr)
     assembly_format = (
-        "$input `map` $map " + _SHARED + _TAIL
-        + "`result_scale` $result_scale `input_zero_point` $input_zero_point `bounds` $bounds " + _END
+        "$input `map` $map "
+        + _SHARED
+        + _TAIL
+        + "`result_scale` $result_scale `input_zero_point` $input_zero_point `bounds` $bounds "
+        + _END
         + "type($input) `,` type($output)"
     )
 
@@ -645,7 +661,11 @@ class LookupOp(MapTaskOp):
     table_offset = prop_def(Number)
     bounds = prop_def(BoundsAttr)
     assembly_format = (
-        "$input `map` $map `table` $table $table_offset " + _SHARED + _TAIL + "`bounds` $bounds " + _END
+        "$input `map` $map `table` $table $table_offset "
+        + _SHARED
+        + _TAIL
+        + "`bounds` $bounds "
+        + _END
         + "type($input) `,` type($table) `,` type($output)"
     )
 
