@@ -1,0 +1,105 @@
+"""Where each operation runs: the attributes that say so, and what reports and `--fail-on-host` make of them.
+
+`assign-devices` sets `intaglio.device` on every operation of a function, and `intaglio.host_reason` on those of the
+host; `outline-regions` moves the accelerator's into functions that have `intaglio.device` themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from xdsl.dialects import func
+from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.ir import Operation
+from xdsl.traits import IsTerminator
+
+from intaglio.dialects import nn, npu
+from intaglio.dialects.quant import DequantizeCastOp, QuantizeCastOp, StorageCastOp
+from intaglio.errors import UserError
+from intaglio.ir.locations import name_of
+from intaglio.passes.quantization.coverage import functions_with_body
+
+DEVICE = "intaglio.device"
+HOST_REASON = "intaglio.host_reason"
+TARGET = "intaglio.target"
+ACCELERATOR = "accelerator"
+HOST = "host"
+
+_WITHOUT_COMPUTATION = (QuantizeCastOp, DequantizeCastOp, StorageCastOp, nn.ReshapeOp, nn.TransposeOp)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where an operation runs.
+
+    Attributes:
+        name: its name in the ONNX model, or None.
+        kind: the operation, such as `nn.conv2d`.
+        device: `accelerator` or `host`.
+        reason: on the host, the constraint that kept it there with the offending values.
+        computes: whether it is more than a cast or a change of layout.
+    """
+
+    name: str | None
+    kind: str
+    device: str
+    reason: str | None
+    computes: bool
+
+
+def has_device(op: Operation) -> bool:
+    """Whether an operation runs on a device: constants, returns and launches do not."""
+    return not isinstance(op, nn.ConstantOp | npu.LaunchOp | func.CallOp) and not op.has_trait(IsTerminator)
+
+
+def device_of(op: Operation) -> str:
+    """The device assigned to an operation; the host when none is."""
+    attribute = op.attributes.get(DEVICE)
+    return attribute.data if isinstance(attribute, StringAttr) else HOST
+
+
+def placement(module: ModuleOp) -> list[Placement]:
+    """Where each operation runs, in program order, host functions first.
+
+    Args:
+        module: a module after `assign-devices` or `outline-regions`.
+    """
+    functions = sorted(functions_with_body(module), key=lambda function: device_of(function) == ACCELERATOR)
+    return [_placement(function, op) for function in functions for op in function.body.block.ops if has_device(op)]
+
+
+def _placement(function: func.FuncOp, op: Operation) -> Placement:
+    device = ACCELERATOR if device_of(function) == ACCELERATOR else device_of(op)
+    reason = op.attributes.get(HOST_REASON) if device == HOST else None
+    return Placement(
+        name=name_of(op),
+        kind=op.name,
+        device=device,
+        reason=reason.data if isinstance(reason, StringAttr) else None,
+        computes=not isinstance(op, _WITHOUT_COMPUTATION),
+    )
+
+
+def host_computation(module: ModuleOp) -> Iterator[Placement]:
+    """Yield the operations on the host that compute: all but casts, reshapes and transposes."""
+    return (place for place in placement(module) if place.device == HOST and place.computes)
+
+
+def fail_on_host(module: ModuleOp) -> None:
+    """Refuse a module of which the host computes a part.
+
+    Casts between floats and integers and changes of layout are not counted.
+
+    Raises:
+        UserError: naming the first operations on the host, and why they are there.
+    """
+    places = list(host_computation(module))
+    if not places:
+        return
+    shown = [f'{place.kind} "{place.name or ""}" ({place.reason})' for place in places[:3]]
+    more = f", and {len(places) - len(shown)} more" if len(places) > len(shown) else ""
+    raise UserError(
+        f"the host has to execute {len(places)} operations: {'; '.join(shown)}{more}",
+        hint="change the model or the target, or compile without --fail-on-host",
+    )

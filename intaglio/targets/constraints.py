@@ -1,0 +1,229 @@
+"""What the accelerator can execute: one small function per constraint.
+
+The docstring of a constraint is its row in the documentation and the first half of the message that a user gets;
+the function returns the other half, the offending values, or None when the operation obeys. To add one, write a
+function here.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from xdsl.dialects.builtin import IntegerType, TensorType
+from xdsl.ir import Operation, SSAValue
+
+from intaglio.dialects import nn
+from intaglio.dialects.quant import UniformQuantizedPerAxisType, UniformQuantizedType
+from intaglio.targets.target import Target
+
+Check = Callable[[Operation, Target], str | None]
+"""The offending values of an operation, or None."""
+
+LINEAR = (nn.Conv2dOp, nn.DenseOp)
+BINARY = (nn.AddOp, nn.SubOp, nn.MulOp)
+SUPPORTED: tuple[type[Operation], ...] = (
+    *LINEAR,
+    *BINARY,
+    nn.ReluOp,
+    nn.ClipOp,
+    nn.HardSigmoidOp,
+    nn.HardSwishOp,
+    nn.SigmoidOp,
+    nn.TanhOp,
+    nn.MaxPool2dOp,
+    nn.AvgPool2dOp,
+    nn.ReshapeOp,
+)
+"""The operations that the accelerator executes, subject to the constraints."""
+
+LARGEST_DIMENSION = 65_535
+LARGEST_ROW_BYTES = 1 << 20
+LARGEST_STEP = 255
+LARGEST_DEPTH = 32_768
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A condition on operations of some classes.
+
+    Attributes:
+        name: of the function.
+        text: the condition, a sentence.
+        kinds: the classes it is asked of; None for all operations.
+        check: returns the offending values.
+    """
+
+    name: str
+    text: str
+    kinds: tuple[type[Operation], ...] | None
+    check: Check
+
+    def applies_to(self, kind: type[Operation]) -> bool:
+        """Whether operations of a class are asked."""
+        return self.kinds is None or issubclass(kind, self.kinds)
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A constraint that an operation breaks, with the values that do."""
+
+    constraint: Constraint
+    values: str
+
+    def __str__(self) -> str:
+        return f"{self.constraint.text[:-1]}, got {self.values}"
+
+
+_CONSTRAINTS: list[Constraint] = []
+
+
+def _constraint(*kinds: type[Operation]) -> Callable[[Check], Check]:
+    """Register a constraint on operations of `kinds`, or on all."""
+
+    def register(check: Check) -> Check:
+        name = getattr(check, "__name__", "")
+        _CONSTRAINTS.append(Constraint(name, inspect.getdoc(check) or "", kinds or None, check))
+        return check
+
+    return register
+
+
+def all_constraints() -> tuple[Constraint, ...]:
+    """All constraints, in the order in which they are checked."""
+    return tuple(_CONSTRAINTS)
+
+
+def check(op: Operation, target: Target) -> list[Violation]:
+    """The constraints of `target` that an operation breaks; empty when the accelerator can execute it.
+
+    An operation that the accelerator does not know is asked nothing else, nor is one on tensors it cannot hold.
+
+    Args:
+        op: an operation after quantization.
+        target: the accelerator.
+    """
+    violations: list[Violation] = []
+    for constraint in _CONSTRAINTS:
+        if constraint.applies_to(type(op)) and (values := constraint.check(op, target)) is not None:
+            violations.append(Violation(constraint, values))
+            if constraint.kinds is None:
+                break
+    return violations
+
+
+def _activations(op: Operation) -> list[SSAValue]:
+    inputs = op.operands[:1] if isinstance(op, LINEAR) else op.operands
+    return [*inputs, *op.results]
+
+
+def _shape(value: SSAValue) -> tuple[int, ...]:
+    return tuple(nn.tensor_of(value).get_shape())
+
+
+@_constraint()
+def known_operation(op: Operation, target: Target) -> str | None:
+    """Operations are of the kinds that the accelerator executes."""
+    return None if isinstance(op, SUPPORTED) else op.name
+
+
+@_constraint()
+def int8_activations(op: Operation, target: Target) -> str | None:
+    """Activations are int8 tensors quantized per tensor."""
+    for value in _activations(op):
+        element = nn.tensor_of(value).get_element_type() if isinstance(value.type, TensorType) else value.type
+        if not isinstance(element, UniformQuantizedType) or element.storage_type != IntegerType(8):
+            return str(element)
+    return None
+
+
+@_constraint(*LINEAR)
+def int8_weights(op: Operation, target: Target) -> str | None:
+    """Weights are int8, quantized per tensor or per output channel."""
+    assert isinstance(op, LINEAR)
+    element = nn.tensor_of(op.weight).get_element_type()
+    quantized = isinstance(element, UniformQuantizedType | UniformQuantizedPerAxisType)
+    return None if quantized and element.storage_type == IntegerType(8) else str(element)
+
+
+@_constraint(*LINEAR)
+def constant_weights(op: Operation, target: Target) -> str | None:
+    """Weights and bias are constants."""
+    for operand in op.operands[1:]:
+        if not isinstance(operand.owner, nn.ConstantOp):
+            return f"a value of type {operand.type}"
+    return None
+
+
+@_constraint()
+def dimensions(op: Operation, target: Target) -> str | None:
+    """Dimensions are 1 to 65535."""
+    for value in (*op.operands, *op.results):
+        if not all(1 <= size <= LARGEST_DIMENSION for size in _shape(value)):
+            return f"shape {list(_shape(value))}"
+    return None
+
+
+@_constraint(*BINARY, nn.ActivationOp)
+def rank(op: Operation, target: Target) -> str | None:
+    """Elementwise operands have at most 4 dimensions."""
+    largest = max(len(_shape(value)) for value in op.operands)
+    return None if largest <= 4 else f"rank {largest}"
+
+
+@_constraint(nn.Conv2dOp, nn.PoolOp, *BINARY, nn.ActivationOp)
+def row_size(op: Operation, target: Target) -> str | None:
+    """A row of a feature map, its width times its channels, has at most 1048576 bytes."""
+    for value in _activations(op):
+        if math.prod(_shape(value)[-2:]) > LARGEST_ROW_BYTES:
+            return f"shape {list(_shape(value))}"
+    return None
+
+
+@_constraint(nn.Conv2dOp, nn.PoolOp)
+def kernel_size(op: Operation, target: Target) -> str | None:
+    """Kernels have at most 255 rows and columns."""
+    kernel = _shape(op.weight)[1:3] if isinstance(op, nn.Conv2dOp) else _kernel_of(op)
+    return None if max(kernel) <= LARGEST_STEP else f"kernel {list(kernel)}"
+
+
+@_constraint(nn.Conv2dOp, nn.PoolOp)
+def strides(op: Operation, target: Target) -> str | None:
+    """Strides and dilations are at most 255."""
+    assert isinstance(op, nn.Conv2dOp | nn.PoolOp)
+    steps = list(op.strides.get_values())
+    dilations = list(op.dilations.get_values()) if isinstance(op, nn.Conv2dOp) else list(op.dilation())
+    return None if max(*steps, *dilations) <= LARGEST_STEP else f"strides {steps} and dilations {dilations}"
+
+
+@_constraint(*LINEAR)
+def accumulator_depth(op: Operation, target: Target) -> str | None:
+    """An output element sums at most 32768 products, so that 32-bit accumulators cannot overflow."""
+    assert isinstance(op, LINEAR)
+    depth = math.prod(_shape(op.weight)[1:])
+    return None if depth <= LARGEST_DEPTH else f"{depth} (weight {list(_shape(op.weight))})"
+
+
+@_constraint(nn.AvgPool2dOp)
+def uniform_average(op: Operation, target: Target) -> str | None:
+    """All windows of an average have the same number of elements: there is no padding, or it is counted."""
+    assert isinstance(op, nn.AvgPool2dOp)
+    pads = list(op.pads.get_values())
+    return f"pads {pads}, not counted" if any(pads) and not op.count_include_pad.value.data else None
+
+
+@_constraint(*BINARY)
+def broadcast(op: Operation, target: Target) -> str | None:
+    """One operand of an addition or product has the result's shape, in a subtraction the first one."""
+    assert isinstance(op, BINARY)
+    lhs, rhs, result = _shape(op.lhs), _shape(op.rhs), _shape(op.result)
+    if lhs == result or (rhs == result and not isinstance(op, nn.SubOp)):
+        return None
+    return f"{list(lhs)} and {list(rhs)} for {list(result)}"
+
+
+def _kernel_of(op: Operation) -> tuple[int, ...]:
+    assert isinstance(op, nn.PoolOp)
+    return tuple(op.kernel.get_values())
