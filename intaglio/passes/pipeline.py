@@ -42,7 +42,7 @@ def parse_pipeline(text: str) -> tuple[ModulePass, ...]:
 
 def suggestion(name: str, known: Iterable[str]) -> str | None:
     """Return `did you mean ...?` for a misspelt name, or None."""
-    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.65)
     return f"did you mean {' or '.join(close)}?" if close else None
 
 
