@@ -8,6 +8,7 @@ What is outside upstream:
 | storage integers of 33 to 64 bits | at most 32 |
 | storage `bf16`, `f16`, `f8E3M4`, `f8E4M3`, `f8E4M3FNUZ`, `f8E4M3B11FNUZ`, `f8E5M2FNUZ` | LLVM 24: `f8E4M3FN`, `f8E5M2`, `f4E2M1FN`; LLVM 22: none |
 | `quant.scast` from and to float storage, and unsigned integers | signless integers only |
+| hexadecimal sub-channel scales as bits of the expressed type | printed so, but not read |
 | `quant.observe` | none |
 
 What upstream accepts and we reject: zero points outside the storage range, infinite calibrated ranges, the

@@ -197,3 +197,9 @@ def check_zero_points(zero_points: npt.NDArray[np.int64], minimum: int, maximum:
 def round_to_expressed(scales: npt.NDArray[np.float64], expressed: AnyFloat) -> npt.NDArray[np.float64]:
     """Scales as the expressed type holds them (nearest, ties to even), as doubles."""
     return scales.astype(_DTYPES[type(expressed)]).astype(np.float64)
+
+
+def float_of_bits(bits: int, kind: AnyFloat) -> float:
+    """The number whose representation in the float type `kind` is `bits`."""
+    dtype = _DTYPES[type(kind)]
+    return float(np.frombuffer(bits.to_bytes(dtype.itemsize, "little"), dtype.newbyteorder("<"))[0])

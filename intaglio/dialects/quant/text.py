@@ -12,14 +12,14 @@ calibrated ::= `<` float-type `<` float `:` float `>` `>`
 ```
 
 A float is decimal with a point, or the bits of a double in hexadecimal (`0x41AEDD831E000000`), as LLVM prints
-whole numbers of more than six digits.
+whole numbers of more than six digits. It prints sub-channel scales as numbers of the expressed type, so there
+`0x4A30246C` are the bits of an f32; LLVM itself reads those wrong.
 """
 
 from __future__ import annotations
 
 import math
 import re
-import struct
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from typing import cast
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.dialects.builtin import AnyFloat
+from xdsl.dialects.builtin import AnyFloat, f64
 from xdsl.parser import AttrParser
 from xdsl.printer import Printer
 from xdsl.utils.exceptions import VerifyException
@@ -41,12 +41,15 @@ from intaglio.dialects.quant.formats import (
     check_storage_type,
     check_zero_points,
     default_storage_range,
+    float_of_bits,
     storage_name,
     storage_type_named,
 )
 
 _PLAIN_LIST = re.compile(r"\{((?:\s*[0-9]+\.[0-9]*(?:[eE][-+]?[0-9]+)?(?::-?[0-9]{1,18})?\s*[,}])+)")
 
+
+_HEXADECIMAL = re.compile("0x([0-9a-fA-F]+)")
 
 _MAX_RANK = 32
 
@@ -88,29 +91,31 @@ def errors_from(parser: AttrParser, start: int) -> Generator[None, None, None]:
         parser.raise_error(str(error), start, parser.pos)
 
 
-def parse_float(parser: AttrParser) -> float:
-    """Parse a decimal float with a point, or the bits of a double in hexadecimal.
+def parse_float(parser: AttrParser, bits_of: AnyFloat = f64) -> float:
+    """Parse a decimal float with a point, or the bits of a float in hexadecimal.
+
+    Args:
+        parser: at the number or its sign.
+        bits_of: the type whose bits a hexadecimal number with as many digits as that type is wide stands for;
+            others are the bits of a double.
 
     Raises:
         ParseError: for a decimal integer, as upstream does, and for bits wider than a double.
     """
     start = parser.pos
     negative = parser.parse_optional_punctuation("-") is not None
-    text_start = parser.pos
+    bits_start = parser.pos
     number = parser.parse_number(context_msg=" in quantized type")
-    value = float(number) if isinstance(number, float) else _float_from_bits(parser, number, text_start)
-    if not math.isfinite(value):
+    if isinstance(number, int):
+        match = _HEXADECIMAL.match(parser.lexer.input.content, bits_start)
+        if match is None:
+            parser.raise_error("unexpected decimal integer literal for a floating point value", start, parser.pos)
+        if len(match[1]) > 16:
+            parser.raise_error("hexadecimal float out of range for a double", start, parser.pos)
+        number = float_of_bits(number, bits_of if len(match[1]) * 4 == bits_of.bitwidth else f64)
+    if not math.isfinite(number):
         parser.raise_error("expected a finite number", start, parser.pos)
-    return -value if negative else value
-
-
-def _float_from_bits(parser: AttrParser, bits: int, start: int) -> float:
-    text = parser.lexer.input.content
-    if not text.startswith("0x", start):
-        parser.raise_error("unexpected decimal integer literal for a floating point value", start, parser.pos)
-    if bits >> 64:
-        parser.raise_error("hexadecimal float out of range for a double", start, parser.pos)
-    return struct.unpack("<d", struct.pack("<Q", bits))[0]
+    return -number if negative else number
 
 
 def float_text(value: float) -> str:
@@ -167,7 +172,7 @@ def parse_uniform(parser: AttrParser) -> UniformText:
     expressed = parse_expressed(parser)
     layout = _parse_layout(parser) if parser.parse_optional_punctuation(":") is not None else None
     parser.parse_punctuation(",")
-    parameters = _ParameterParser(parser, storage, expressed)
+    parameters = _ParameterParser(parser, storage, expressed, expressed if isinstance(layout, dict) else f64)
     if layout is None:
         scales, zero_points = parameters.parse_pair()
     elif isinstance(layout, int):
@@ -209,12 +214,13 @@ class _ParameterParser:
     parser: AttrParser
     storage: StorageText
     expressed: AnyFloat
+    bits_of: AnyFloat
 
     def parse_pair(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
         """Parse `scale(:zero-point)?`."""
         parser = self.parser
         start = parser.pos
-        scale = np.float64(parse_float(parser))
+        scale = np.float64(parse_float(parser, self.bits_of))
         with errors_from(parser, start):
             check_scales(np.array([scale]), self.expressed)
         zero_point = 0
@@ -254,12 +260,10 @@ class _ParameterParser:
         return np.stack([scales for scales, _ in pairs]), np.stack([zeros for _, zeros in pairs])
 
     def _check_zero_point(self, zero_point: int, start: int) -> None:
-        if not self.storage.minimum <= zero_point <= self.storage.maximum or zero_point.bit_length() > 63:
-            self.parser.raise_error(
-                f"zero point {zero_point} out of storage range [{self.storage.minimum}, {self.storage.maximum}]",
-                start,
-                self.parser.pos,
-            )
+        low, high = max(self.storage.minimum, -(1 << 63)), min(self.storage.maximum, (1 << 63) - 1)
+        if not low <= zero_point <= high:
+            message = f"zero point {zero_point} out of storage range [{low}, {high}]"
+            self.parser.raise_error(message, start, self.parser.pos)
 
     def _parse_plain_list(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]] | None:
         """Parse a list of decimal parameters ten times faster than token by token.
