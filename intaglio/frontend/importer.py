@@ -276,13 +276,10 @@ class _Importer:
             else:
                 weights = key if name == "value" else f"{key}.{name}"
                 attributes[name] = attribute_from_proto(attribute, weights, label, self._file)
-        missing = [] if operator is None else [name for name in operator.graphs if name not in graphs]
-        if missing:
-            raise UserError(f'{what} requires the attribute "{missing[0]}"', where=self._where)
         return attributes, graphs
 
     def _is_declared(self, attribute: AttributeProto, operator: Operator) -> bool:
-        if attribute.name in operator.graphs:
+        if any(graph.name == attribute.name for graph in operator.graphs):
             return attribute.type == AttributeProto.GRAPH
         kinds = operator.attributes.get(attribute.name, frozenset())
         return any(kind.value == attribute.type for kind in kinds)

@@ -211,7 +211,7 @@ def parse_node(parser: Parser, graph_names: Sequence[str] | None = ()) -> NodeTe
 
     Args:
         parser: stands after the name.
-        graph_names: the graph-valued attributes that must follow; None to take any.
+        graph_names: the graph-valued attributes that may follow, in order; None to take any.
     """
     unresolved = parser.parse_comma_separated_list(
         parser.Delimiter.PAREN, lambda: _parse_present(parser, parser.parse_unresolved_operand)
@@ -268,8 +268,8 @@ def _parse_graphs(parser: Parser, names: Sequence[str] | None) -> dict[str, Regi
     graphs: dict[str, Region] = {}
     if names is not None:
         for name in names:
-            parser.parse_keyword(name)
-            graphs[name] = parser.parse_region()
+            if parser.parse_optional_keyword(name) is not None:
+                graphs[name] = parser.parse_region()
         return graphs
     while (name := parser.parse_optional_identifier()) is not None:
         graphs[name] = parser.parse_region()

@@ -31,12 +31,14 @@ from xdsl.irdl import (
     AnyOf,
     AttrConstraint,
     AttrSizedOperandSegments,
+    AttrSizedRegionSegments,
     AttrSizedResultSegments,
     BaseAttr,
     irdl_op_definition,
     operand_def,
     opt_operand_def,
     opt_prop_def,
+    opt_region_def,
     opt_result_def,
     region_def,
     result_def,
@@ -121,7 +123,12 @@ class OnnxOp(NodeOp):
 
     def node_graphs(self) -> dict[str, Region]:
         """The node's graph-valued attributes by ONNX name."""
-        return dict(zip(self.SCHEMA.graphs, self.regions, strict=False))
+        sizes = self.properties.get(AttrSizedRegionSegments.attribute_name)
+        present = [True] * len(self.regions)
+        if isinstance(sizes, DenseArrayBase):
+            present = np.frombuffer(sizes.data.data, "<i4").tolist()
+        names = [formal.name for formal, is_there in zip(self.SCHEMA.graphs, present, strict=False) if is_there]
+        return dict(zip(names, self.regions, strict=False))
 
     def node_inputs(self) -> list[SSAValue | None]:
         """The inputs by the node's positions, None where absent; the last one is present."""
@@ -139,14 +146,14 @@ class OnnxOp(NodeOp):
         # C1
         if version.deprecated:
             raise VerifyException(f"operator {self.op_type} was withdrawn in opset {version.since}")
-        attributes = self.node_attributes()
+        attributes, graphs = self.node_attributes(), self.node_graphs()
         # C2
         for name in attributes:
             if name not in version.attributes:
                 raise VerifyException(f"operator {self.op_type} has no attribute '{name}' in opset {opset}")
         # C3
         for name in version.required_attributes:
-            if name not in attributes and name not in self.SCHEMA.graphs:
+            if name not in attributes and name not in graphs:
                 raise VerifyException(f"operator {self.op_type} requires the attribute '{name}' in opset {opset}")
         # C4
         self._verify_formals("input", version.inputs, self.node_inputs(), opset)
@@ -175,7 +182,7 @@ class OnnxOp(NodeOp):
     def parse(cls, parser: Parser) -> OnnxOp:
         """Parse the readable form."""
         start = parser.pos
-        text = parse_node(parser, cls.SCHEMA.graphs)
+        text = parse_node(parser, [formal.name for formal in cls.SCHEMA.graphs])
         for name, value in text.attributes.items():
             if name not in cls.SCHEMA.attributes:
                 parser.raise_error(f"operator {cls.SCHEMA.name} has no attribute '{name}'", start, parser.pos)
@@ -267,12 +274,15 @@ def _class_of(domain: str, name: str) -> type[OnnxOp]:
         constraint = constraints[0] if len(constraints) == 1 else AnyAttr()
         namespace[f"attr_{attribute}"] = opt_prop_def(constraint, prop_name=attribute)
     for graph in operator.graphs:
-        namespace[f"graph_{graph}"] = region_def("single_block")
+        define = region_def if graph.arity is Arity.SINGLE else opt_region_def
+        namespace[f"graph_{graph.name}"] = define("single_block")
     options: list[Any] = []
     if _needs_segments(operator.inputs):
         options.append(AttrSizedOperandSegments(as_property=True))
     if _needs_segments(operator.outputs):
         options.append(AttrSizedResultSegments(as_property=True))
+    if _needs_segments(operator.graphs):
+        options.append(AttrSizedRegionSegments(as_property=True))
     namespace["irdl_options"] = tuple(options)
     if operator.graphs:
         namespace["traits"] = traits_def(RecursiveMemoryEffect())
@@ -331,7 +341,7 @@ def build(
         inputs: the node's inputs by position, None where left out.
         result_types: types of the node's outputs by position, None where left out.
         attributes: the node's attributes by ONNX name, graphs excepted.
-        graphs: a region for each of `operator.graphs`.
+        graphs: regions by the names in `operator.graphs`.
         result_names: ONNX names of the present outputs.
         discardable: further attributes of the op.
         location: where it comes from, as a rule the node's name.
@@ -346,6 +356,10 @@ def build(
         properties[AttrSizedOperandSegments.attribute_name] = DenseArrayBase.from_list(i32, operand_sizes)
     if _needs_segments(operator.outputs):
         properties[AttrSizedResultSegments.attribute_name] = DenseArrayBase.from_list(i32, result_sizes)
+    graphs = graphs or {}
+    if _needs_segments(operator.graphs):
+        region_sizes = [int(formal.name in graphs) for formal in operator.graphs]
+        properties[AttrSizedRegionSegments.attribute_name] = DenseArrayBase.from_list(i32, region_sizes)
     if result_names is not None:
         properties["result_names"] = ArrayAttr([StringAttr(name) for name in result_names])
     return _class_of(operator.domain, operator.name).create(
@@ -353,6 +367,6 @@ def build(
         result_types=[kind for kind in result_types if kind is not None],
         properties=properties,
         attributes=dict(discardable or {}),
-        regions=[(graphs or {})[name] for name in operator.graphs],
+        regions=[graphs[formal.name] for formal in operator.graphs if formal.name in graphs],
         location=location,
     )

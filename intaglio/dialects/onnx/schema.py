@@ -106,7 +106,7 @@ class Operator:
         inputs: formal inputs merged over the versions by position; the newest version names them.
         outputs: formal outputs merged likewise.
         attributes: kinds that an attribute has had, by name; graph attributes are not among them.
-        graphs: names of graph-valued attributes, which become regions.
+        graphs: graph-valued attributes, which become regions, and whether they may be absent.
         documentation: text of the newest version.
         deterministic: equal inputs give equal outputs, so that nodes may be merged.
     """
@@ -117,7 +117,7 @@ class Operator:
     inputs: tuple[Formal, ...]
     outputs: tuple[Formal, ...]
     attributes: Mapping[str, frozenset[AttributeKind]]
-    graphs: tuple[str, ...]
+    graphs: tuple[Formal, ...]
     documentation: str
     deterministic: bool
 
@@ -175,7 +175,7 @@ def _operator(domain: str, name: str, schemas: list[defs.OpSchema]) -> Operator:
     for version in versions:
         for attribute in version.attributes.values():
             kinds.setdefault(attribute.name, set()).add(attribute.kind)
-    graphs = tuple(sorted(key for key, value in kinds.items() if AttributeKind.GRAPH in value))
+    graphs = sorted(key for key, value in kinds.items() if AttributeKind.GRAPH in value)
     return Operator(
         domain=domain,
         name=name,
@@ -183,7 +183,7 @@ def _operator(domain: str, name: str, schemas: list[defs.OpSchema]) -> Operator:
         inputs=_merge([version.inputs for version in versions]),
         outputs=_merge([version.outputs for version in versions]),
         attributes={key: frozenset(kinds[key]) for key in sorted(kinds) if key not in graphs},
-        graphs=graphs,
+        graphs=tuple(Formal(graph, _graph_arity(graph, versions)) for graph in graphs),
         documentation=schemas[-1].doc or "",
         deterministic=name not in _RANDOM,
     )
@@ -197,6 +197,11 @@ def _version(schema: defs.OpSchema) -> OperatorVersion:
         attributes={name: _attribute(schema.attributes[name]) for name in sorted(schema.attributes)},
         deprecated=schema.deprecated,
     )
+
+
+def _graph_arity(graph: str, versions: tuple[OperatorVersion, ...]) -> Arity:
+    required = all(graph in version.required_attributes for version in versions)
+    return Arity.SINGLE if required else Arity.OPTIONAL
 
 
 def _plain(name: str) -> str:

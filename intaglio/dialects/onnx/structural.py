@@ -40,8 +40,12 @@ class InitializerOp(IRDLOperation):
 
     Example:
     ```mlir
-    %w = onnx.initializer "stem.weight" = dense<[1.0, 2.0]> : tensor<2xf32>
-    %b = onnx.initializer "stem.bias" input 3 = dense<0.5> : tensor<1xf32>
+    func.func @main() -> tensor<2xf32> {
+      %w = onnx.initializer "stem.weight" = dense<[1.0, 2.0]> : tensor<2xf32>
+      %b = onnx.initializer "stem.bias" input 3 = dense<0.5> : tensor<1xf32>
+      %y = onnx.Add(%w, %b) as "y" : (tensor<2xf32>, tensor<1xf32>) -> tensor<2xf32>
+      func.return %y : tensor<2xf32>
+    }
     ```
     """
 
@@ -111,7 +115,10 @@ class CustomOp(NodeOp):
 
     Example:
     ```mlir
-    %y = onnx.custom "com.acme" "Blur"(%x, _, %k) as "y" {radius = 2} : (tensor<4xf32>, tensor<2xf32>) -> tensor<*xnone>
+    func.func @main(%x: tensor<4xf32>, %k: tensor<2xf32>) -> tensor<*xnone> {
+      %y = onnx.custom "com.acme" "Blur"(%x, _, %k) as "y" {radius = 2} : (tensor<4xf32>, tensor<2xf32>) -> tensor<*xnone>
+      func.return %y : tensor<*xnone>
+    }
     ```
     """
 
@@ -258,11 +265,16 @@ class YieldOp(IRDLOperation):
 
     Example:
     ```mlir
-    %y = onnx.If(%c) as "y" else_branch {
-      onnx.yield %a {graph_name = "else", input_names = [], output_names = ["a"]} : tensor<2xf32>
-    } then_branch {
-      onnx.yield %b {graph_name = "then", input_names = [], output_names = ["b"]} : tensor<2xf32>
-    } : (tensor<i1>) -> tensor<2xf32>
+    func.func @main(%c: tensor<i1>, %x: tensor<2xf32>) -> tensor<2xf32> {
+      %y = onnx.If(%c) as "y" else_branch {
+        %a = onnx.Neg(%x) as "a" : (tensor<2xf32>) -> tensor<2xf32>
+        onnx.yield %a {graph_name = "else", input_names = [], output_names = ["a"]} : tensor<2xf32>
+      } then_branch {
+        %b = onnx.Abs(%x) as "b" : (tensor<2xf32>) -> tensor<2xf32>
+        onnx.yield %b {graph_name = "then", input_names = [], output_names = ["b"]} : tensor<2xf32>
+      } : (tensor<i1>) -> tensor<2xf32>
+      func.return %y : tensor<2xf32>
+    }
     ```
     """
 
