@@ -211,7 +211,7 @@ def tflite_quantize_multiplier(real: npt.ArrayLike) -> tuple[Int32Array, Int32Ar
 
 
 def tflite_high_multiply(a: npt.ArrayLike, b: npt.ArrayLike) -> Int64Array:
-    """`a * b / 2^31`, rounded to nearest with ties away from zero; `-2^31 * -2^31` saturates to `2^31 - 1`.
+    """`a * b / 2^31`, rounded to nearest with ties upwards; `-2^31 * -2^31` saturates to `2^31 - 1`.
 
     Args:
         a: integers that fit int32.

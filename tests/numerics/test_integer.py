@@ -96,6 +96,13 @@ def test_long_depthwise_sums_are_cut_into_exact_chunks():
     assert conv2d_accumulate(x, w, (1, 1), (0, 0, 0, 0), (1, 1), 2, 0).tolist() == [[[[1600 * 255 * 255] * 2]]]
 
 
+def test_padding_counts_in_the_length_of_exact_chunks():
+    x = np.zeros((1, 1, 1, 600), np.int8)
+    w = np.full((1, 3, 3, 600), 127, np.int8)
+    result = conv2d_accumulate(x, w, (1, 1), (1, 1, 1, 1), (1, 1), 1, 32767)
+    assert result.tolist() == [[[[8 * 600 * 127 * 32767]]]]
+
+
 def test_convolution_is_onnx_convinteger():
     rng = np.random.default_rng(9)
     x = rng.integers(-128, 128, (2, 16, 12, 10), dtype=np.int8)

@@ -76,6 +76,15 @@ def test_dequantize_of_wide_integers_is_onnx():
     np.testing.assert_array_equal(actual, expected)
 
 
+def test_the_division_is_float32():
+    scale = np.float32(0.1)
+    x = (scale * (np.arange(-20000, 20000) + 0.5)).astype(np.float32)
+    expected = onnx_operator("QuantizeLinear", {"x": x, "s": np.array(scale), "z": np.array(0, np.int16)})
+    np.testing.assert_array_equal(quantize(x, scale, 0, -32768, 32767, np.int16), expected)
+    # Here a quotient in double precision would round otherwise.
+    assert np.any(np.rint(x.astype(np.float64) / np.float64(scale)) != expected)
+
+
 def test_special_values():
     stored = quantize([math.nan, math.inf, -math.inf, 0.0, -0.0], 0.1, 7, -100, 100, np.int8)
     assert stored.tolist() == [7, 100, -100, 7, 7]

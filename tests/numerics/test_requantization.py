@@ -165,6 +165,13 @@ def test_addition_is_within_a_step(scale_a, scale_b, relative_out, a, b):
     assert abs(actual - (a * scale_a + b * scale_b) / scale_out) <= 0.5 + 1e-4
 
 
+def test_addition_multipliers_by_hand():
+    # The common scale is 2: operands 1/2 and 1/8 of it, times 2^20; result 2 / (2^20 * 0.75).
+    multipliers = add_multipliers(1.0, 0.25, 0.75)
+    assert multipliers[:4] == (2**30, 11, 2**30, 13)
+    assert multipliers[4:] == (round(2**32 / 3), 31 + 18)
+
+
 def test_addition_of_equal_scales_is_exact():
     mult_a, shift_a, mult_b, shift_b, mult_out, shift_out = add_multipliers(0.1, 0.1, 0.1)
     a, b = np.meshgrid(np.arange(-255, 256), np.arange(-255, 256))
@@ -186,6 +193,10 @@ def test_high_multiply_is_gemmlowp(a, b):
 
 def test_high_multiply_saturates_its_one_overflow():
     assert int(tflite_high_multiply(INT32_MIN, INT32_MIN)) == INT32_MAX
+
+
+def test_high_multiply_takes_ties_upwards():
+    assert tflite_high_multiply([-3, -1, 1, 3], 2**30).tolist() == [-1, 0, 1, 2]
 
 
 def test_rounding_shift_takes_ties_away_from_zero():
