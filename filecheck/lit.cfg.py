@@ -12,6 +12,6 @@ config.test_format = lit.formats.ShTest(execute_external=False)
 config.suffixes = [".mlir"]
 config.excludes = ["Inputs"]
 config.test_source_root = os.path.dirname(__file__)
-config.test_exec_root = os.path.join(config.test_source_root, "Output")
+config.test_exec_root = os.path.join(os.path.dirname(config.test_source_root), "build", "lit")
 # lit may be started by its path, without the environment's bin folder on PATH.
 config.environment["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", "")
