@@ -66,6 +66,7 @@ class FuseIntoProducer(RewritePattern):
             return
         fused = producer.clone()
         fused.clamp = then(producer.clamp, clamp)
+        fused.result.name_hint = op.results[0].name_hint
         fused.location = fuse([producer.location, op.location])
         rewriter.replace(op, fused)
 

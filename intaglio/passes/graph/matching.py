@@ -57,11 +57,12 @@ def new_constant(
         key: the name for people, used when the values go to the weights file.
         array: the values, converted to the element type (doubles are rounded to nearest).
         element_type: the type of an element.
-        replaced: the constant whose name and location it takes, if there is one.
+        replaced: the constant whose names and location it takes, if there is one.
     """
     if replaced is not None and isinstance(replaced.value, WeightsAttr):
         key = replaced.value.key
     constant = nn.ConstantOp(constant_attr(key, array, element_type))
     if replaced is not None:
         constant.location = replaced.location
+        constant.result.name_hint = replaced.result.name_hint
     return constant
