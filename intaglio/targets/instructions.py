@@ -14,6 +14,8 @@ WORD_BITS = 128
 WORD_BYTES = WORD_BITS // 8
 OPERAND_BITS = WORD_BITS - 40
 SEMAPHORES = 16
+REGIONS = 16
+"""DRAM regions that a program can name: constants, arena, inputs and outputs."""
 
 
 class Queue(Enum):

@@ -25,9 +25,7 @@ from xdsl.utils.exceptions import VerifyException
 from intaglio.dialects.isa.instructions import EndOp, InstructionOp
 from intaglio.dialects.quant import is_quantized, storage_tensor_type
 from intaglio.dialects.weights import Constant, WeightsAttr
-
-MAX_REGIONS = 16
-"""DRAM regions that a program can name: constants, arena, inputs and outputs."""
+from intaglio.targets.instructions import REGIONS
 
 
 @irdl_op_definition
@@ -110,8 +108,8 @@ class ProgramOp(IRDLOperation):
                 raise VerifyException(f"inputs and outputs must be static tensors of 8-bit elements, got {kind}")
         # C2
         regions = 2 + len(self.input_types) + len(self.output_types)
-        if regions > MAX_REGIONS:
-            raise VerifyException(f"at most {MAX_REGIONS} DRAM regions can be named, got {regions}")
+        if regions > REGIONS:
+            raise VerifyException(f"at most {REGIONS} DRAM regions can be named, got {regions}")
         # C3
         kind = cast("TensorType[Any]", self.constants.get_type())
         if kind.get_element_type() != IntegerType(8) or kind.get_num_dims() != 1:

@@ -1,0 +1,257 @@
+"""From words to steps: sticky state is resolved, and what one instruction alone can get wrong is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from intaglio.targets.encoding import ProgramError, Word, decode, semaphores_of
+from intaglio.targets.instructions import state_key
+from intaglio.targets.simulator.geometry import ONE_TAP, FeatureMap, Grid, Lattice, WindowRead
+from intaglio.targets.simulator.steps import (
+    PARAMETER_BYTES,
+    TABLE_BYTES,
+    Binary,
+    Clamp,
+    Convert,
+    Depthwise,
+    Elementwise,
+    Lookup,
+    Multiply,
+    Pool,
+    Pooling,
+    Requantize,
+    Scale,
+    Step,
+    Transfer,
+    Work,
+    described,
+    name_at,
+)
+from intaglio.targets.target import Target
+
+MAX_TAPS = 65536
+"""Taps of one instruction."""
+
+MAX_SPAN = 16 << 20
+"""Rows times row bytes that the windows of one instruction span, padding included."""
+
+State = dict[str, dict[str, int]]
+"""Operands of the configuring words in force, by the name of the state."""
+
+
+def decode_steps(stream: bytes, names: Sequence[str | None], target: Target) -> list[Step]:
+    """Decode a program, without the final `end`.
+
+    Args:
+        stream: the instruction words.
+        names: for each word the ONNX name it comes from, or None; may be shorter.
+        target: the accelerator.
+
+    Raises:
+        ProgramError: the stream does not decode or does not end with its only `end`; state is used that was not
+            set; an operand is out of range for this accelerator.
+    """
+    words = decode(stream)
+    _check_end(words, names)
+    state: State = {}
+    steps: list[Step] = []
+    for index, word in enumerate(words[:-1]):
+        name = name_at(names, index)
+        instruction = word.instruction
+        work: Work | None = None
+        try:
+            if instruction.configures is None:
+                work = _WORK[instruction.mnemonic](word.operands, _used(word, state), target)
+            else:
+                operands = word.operands
+                if instruction.mnemonic == "vector.clamp" and operands["low"] > operands["high"]:
+                    raise ProgramError(f"low {operands['low']} is above high {operands['high']}")
+                state[state_key(instruction, word.values)] = operands
+        except ProgramError as error:
+            raise ProgramError(error.what, where=described(index, word, name), hint=error.hint) from error
+        steps.append(Step(index, word, semaphores_of(word.wait), semaphores_of(word.signal), work, name))
+    return steps
+
+
+def _check_end(words: Sequence[Word], names: Sequence[str | None]) -> None:
+    if not words:
+        raise ProgramError("the program is empty", hint="the last instruction must be end")
+    for index, word in enumerate(words):
+        if word.instruction.mnemonic != "end":
+            continue
+        where = described(index, word, name_at(names, index))
+        if index + 1 < len(words):
+            raise ProgramError("instructions follow the end", where=where)
+        if word.wait or word.signal:
+            raise ProgramError("end has no semaphores", where=where)
+        return
+    last = len(words) - 1
+    raise ProgramError("the last instruction must be end", where=described(last, words[last], name_at(names, last)))
+
+
+def _used(word: Word, state: State) -> State:
+    """The states that an instruction works with, under their names without the queue."""
+    used: State = {}
+    for key in word.instruction.uses:
+        if key not in state:
+            setter = key.partition("[")[0]
+            raise ProgramError(f"the state {key} is undefined", hint=f"set it with {setter} before")
+        used[key.partition(".")[2]] = state[key]
+    return used
+
+
+Operands = dict[str, int]
+
+
+def _transfer(is_load: bool) -> Callable[[Operands, State, Target], Work]:
+    def make(operands: Operands, state: State, target: Target) -> Work:
+        levels = [state[f"shape[{level}]"] for level in (2, 1, 0)]
+        shape = (*(level["count"] for level in levels), operands["bytes"])
+        return Transfer(
+            is_load,
+            operands["region"],
+            Lattice(operands["dram_offset"], shape, (*(level["dram_stride"] for level in levels), 1)),
+            Lattice(operands["scratchpad"], shape, (*(level["scratchpad_stride"] for level in levels), 1)),
+        )
+
+    return make
+
+
+def _window_read(operands: Operands, state: State, width: int, *, taps: bool) -> WindowRead:
+    read = WindowRead(
+        FeatureMap(**state["input"]),
+        Grid(**state["window"]),
+        Grid(**state["taps"]) if taps else ONE_TAP,
+        operands["x0"],
+        operands["y0"],
+        width,
+    )
+    if read.taps.count > MAX_TAPS:
+        raise ProgramError(f"at most {MAX_TAPS} taps are possible, got {read.taps.rows} x {read.taps.columns}")
+    if read.height_spanned * read.width_spanned > MAX_SPAN:
+        raise ProgramError(
+            f"the windows span {read.height_spanned} rows of {read.width_spanned} bytes, more than {MAX_SPAN} bytes"
+        )
+    return read
+
+
+def _at_most_array(name: str, value: int, target: Target) -> int:
+    if value > target.array_size:
+        raise ProgramError(f"{name} must be at most {target.array_size}, the size of the array, got {value}")
+    return value
+
+
+def _multiply(operands: Operands, state: State, target: Target) -> Work:
+    inner = _at_most_array("inner", operands["inner"], target)
+    outer = _at_most_array("outer", operands["outer"], target)
+    read = _window_read(operands, state, inner, taps=True)
+    weights = state["weights"]
+    tile = Lattice(weights["base"], (read.taps.count, inner, outer), (weights["tap_stride"], weights["row_stride"], 1))
+    return Multiply(read, tile, operands["accumulator"], bool(operands["accumulate"]))
+
+
+def _output(state: State, channels: int) -> Lattice:
+    window, output = state["window"], state["output"]
+    return Lattice(
+        output["base"],
+        (window["rows"], window["columns"], channels),
+        (output["row_stride"], output["column_stride"], 1),
+    )
+
+
+def _clamp(state: State) -> Clamp:
+    clamp = state["clamp"]
+    return Clamp(clamp["low"], clamp["high"], bool(clamp["double_round"]))
+
+
+def _scale(state: State, operand: int) -> Scale:
+    scale = state[f"scale[{operand}]"]
+    return Scale(scale["multiplier"], scale["shift"], scale["zero_point"])
+
+
+def _parameters(state: State, channels: int) -> Lattice:
+    return Lattice(state["parameters"]["base"], (channels * PARAMETER_BYTES,), (1,))
+
+
+def _requantize(operands: Operands, state: State, target: Target) -> Work:
+    channels = _at_most_array("channels", operands["channels"], target)
+    return Requantize(
+        operands["accumulator"],
+        Grid(**state["window"]),
+        _parameters(state, channels),
+        _output(state, channels),
+        _scale(state, 0),
+        _clamp(state),
+    )
+
+
+def _depthwise(operands: Operands, state: State, target: Target) -> Work:
+    channels = operands["channels"]
+    read = _window_read(operands, state, channels, taps=True)
+    weights = state["weights"]
+    return Depthwise(
+        read,
+        Lattice(weights["base"], (read.taps.count, channels), (weights["tap_stride"], 1)),
+        _parameters(state, channels),
+        _output(state, channels),
+        _scale(state, 0),
+        _clamp(state),
+    )
+
+
+def _maximum(operands: Operands, state: State, target: Target) -> Work:
+    channels = operands["channels"]
+    read = _window_read(operands, state, channels, taps=True)
+    return Pool(Pooling.MAX, read, _output(state, channels), _clamp(state))
+
+
+def _sum(operands: Operands, state: State, target: Target) -> Work:
+    channels = operands["channels"]
+    read = _window_read(operands, state, channels, taps=True)
+    return Pool(Pooling.SUM, read, _output(state, channels), _clamp(state), _scale(state, 0), _scale(state, 1))
+
+
+def _elementwise(kind: Binary) -> Callable[[Operands, State, Target], Work]:
+    def make(operands: Operands, state: State, target: Target) -> Work:
+        output = _output(state, operands["channels"])
+        second = state["operand"]
+        strides = (second["row_stride"], second["column_stride"], second["channel_stride"])
+        return Elementwise(
+            kind,
+            _window_read(operands, state, operands["channels"], taps=False),
+            Lattice(second["base"], output.shape, strides),
+            output,
+            _scale(state, 0),
+            (_scale(state, 1), _scale(state, 2)),
+            _clamp(state),
+        )
+
+    return make
+
+
+def _convert(operands: Operands, state: State, target: Target) -> Work:
+    channels = operands["channels"]
+    read = _window_read(operands, state, channels, taps=False)
+    return Convert(read, _output(state, channels), _scale(state, 0), _scale(state, 1), _clamp(state))
+
+
+def _lookup(operands: Operands, state: State, target: Target) -> Work:
+    channels = operands["channels"]
+    read = _window_read(operands, state, channels, taps=False)
+    return Lookup(read, Lattice(state["table"]["base"], (TABLE_BYTES,), (1,)), _output(state, channels), _clamp(state))
+
+
+_WORK: dict[str, Callable[[Operands, State, Target], Work]] = {
+    "load.run": _transfer(True),
+    "store.run": _transfer(False),
+    "matrix.multiply": _multiply,
+    "vector.requantize": _requantize,
+    "vector.depthwise": _depthwise,
+    "vector.max": _maximum,
+    "vector.sum": _sum,
+    "vector.add": _elementwise(Binary.ADD),
+    "vector.subtract": _elementwise(Binary.SUBTRACT),
+    "vector.multiply": _elementwise(Binary.MULTIPLY),
+    "vector.convert": _convert,
+    "vector.lookup": _lookup,
+}

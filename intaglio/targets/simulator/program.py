@@ -1,0 +1,137 @@
+"""A program on the simulated accelerator: checked once, then run and timed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from intaglio.errors import UserError
+from intaglio.targets.binary import ProgramBinary, Shape
+from intaglio.targets.encoding import ProgramError
+from intaglio.targets.instructions import REGIONS
+from intaglio.targets.simulator.checks import check_steps
+from intaglio.targets.simulator.clock import time_steps
+from intaglio.targets.simulator.decode import decode_steps
+from intaglio.targets.simulator.execute import Executor
+from intaglio.targets.simulator.profile import Profile, make_profile
+from intaglio.targets.simulator.steps import Step
+from intaglio.targets.target import Target, load_target
+
+Int8Array = npt.NDArray[np.int8]
+
+MAX_DRAM_BYTES = 1 << 31
+"""DRAM that the simulated machine has."""
+
+_SAMPLES_AT_ONCE = 16
+_MEMORY_AT_ONCE = 256 << 20
+"""Limits of how many samples `run_batch` simulates together: their number, and the bytes they need."""
+
+
+class Program:
+    """A decoded and checked program.
+
+    Running it is safe from several threads; they take turns.
+
+    Args:
+        binary: words, constants and memory sizes.
+        target: the accelerator; by default the preset that the binary names.
+
+    Raises:
+        UserError: there is no such target; ProgramError, naming the instruction: the program is wrong.
+    """
+
+    def __init__(self, binary: ProgramBinary, target: Target | None = None) -> None:
+        self.binary = binary
+        self.target = load_target(binary.target) if target is None else target
+        regions = binary.region_bytes
+        if len(regions) > REGIONS or sum(regions) > MAX_DRAM_BYTES:
+            raise ProgramError(
+                f"the program needs {len(regions)} DRAM regions of {sum(regions)} bytes, the limits are "
+                f"{REGIONS} and {MAX_DRAM_BYTES}",
+                where=binary.name,
+            )
+        self.steps: tuple[Step, ...] = tuple(decode_steps(binary.words, binary.debug, self.target))
+        check_steps(self.steps, self.target, regions, len(binary.inputs))
+        self._executors: dict[int, Executor] = {}
+        self._lock = Lock()
+        self._profile: Profile | None = None
+
+    @staticmethod
+    def from_binary(binary: ProgramBinary, target: Target | None = None) -> Program:
+        """Return the program of a binary; see the constructor."""
+        return Program(binary, target)
+
+    def run(self, inputs: Sequence[Int8Array]) -> list[Int8Array]:
+        """Run the program on one sample.
+
+        Args:
+            inputs: int8 arrays of the shapes that the binary says.
+
+        Returns:
+            The outputs, int8.
+
+        Raises:
+            UserError: the inputs do not fit; ProgramError: requantization parameters in memory are invalid.
+        """
+        self._check_inputs(inputs, self.binary.inputs)
+        with self._lock:
+            results = self._executor(1).run([array.reshape(1, -1) for array in inputs])
+        return [array.reshape(shape) for array, shape in zip(results, self.binary.outputs, strict=True)]
+
+    def run_batch(self, inputs: Sequence[Int8Array]) -> list[Int8Array]:
+        """Run the program on several samples, which is faster than one by one.
+
+        Args:
+            inputs: int8 arrays with the samples on a new first axis.
+
+        Returns:
+            The outputs, likewise.
+
+        Raises:
+            UserError: as `run`.
+        """
+        count = len(inputs[0]) if inputs else 0
+        self._check_inputs(inputs, [(count, *shape) for shape in self.binary.inputs])
+        each = self.target.scratchpad_bytes + sum(self.binary.region_bytes)
+        group = max(1, min(count, _SAMPLES_AT_ONCE, _MEMORY_AT_ONCE // each))
+        outputs = [np.empty((count, math.prod(shape)), np.int8) for shape in self.binary.outputs]
+        flat = [array.reshape(count, -1) for array in inputs]
+        with self._lock:
+            for start in range(0, count, group):
+                # A last group that is too small is filled up with repetitions of the last sample.
+                chosen = np.minimum(np.arange(start, start + group), count - 1)
+                results = self._executor(group).run([array[chosen] for array in flat])
+                for output, result in zip(outputs, results, strict=True):
+                    output[start : start + group] = result[: count - start]
+        return [array.reshape(count, *shape) for array, shape in zip(outputs, self.binary.outputs, strict=True)]
+
+    def profile(self) -> Profile:
+        """Return what the program takes on the clock; computed once."""
+        if self._profile is None:
+            self._profile = make_profile(time_steps(self.steps, self.target), self.target)
+        return self._profile
+
+    def _executor(self, samples: int) -> Executor:
+        if samples not in self._executors:
+            binary = self.binary
+            self._executors = {size: made for size, made in self._executors.items() if size == 1}
+            self._executors[samples] = Executor(
+                self.steps, self.target, binary.constants, binary.region_bytes, len(binary.inputs), samples
+            )
+        return self._executors[samples]
+
+    def _check_inputs(self, inputs: Sequence[npt.NDArray[Any]], shapes: Sequence[Shape]) -> None:
+        where = self.binary.name
+        if len(inputs) != len(shapes):
+            raise UserError(f"the program has {len(shapes)} inputs, got {len(inputs)}", where=where)
+        for number, (array, shape) in enumerate(zip(inputs, shapes, strict=True)):
+            if array.shape != shape or array.dtype != np.int8:
+                raise UserError(
+                    f"input {number} must be int8 of shape {list(shape)}, got {array.dtype} of {list(array.shape)}",
+                    where=where,
+                )

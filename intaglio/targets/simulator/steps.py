@@ -1,0 +1,219 @@
+"""Decoded instructions with all they need: operands, and the sticky state in force, resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from intaglio.targets.encoding import ProgramError, Word
+from intaglio.targets.instructions import Queue
+from intaglio.targets.simulator.geometry import Grid, Lattice, WindowRead
+
+PARAMETER_BYTES = 12
+"""Bytes of one channel's bias, multiplier and shift."""
+
+TABLE_BYTES = 256
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One operand's scaling: `rescale(value, multiplier, shift)` and the zero point."""
+
+    multiplier: int
+    shift: int
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class Clamp:
+    """Bounds of results, and whether rescaling rounds twice."""
+
+    low: int
+    high: int
+    double_round: bool
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """`load.run` or `store.run`: `dram[i]` and `scratchpad[i]` are the two sides of byte i."""
+
+    is_load: bool
+    region: int
+    dram: Lattice
+    scratchpad: Lattice
+
+    @property
+    def run_bytes(self) -> int:
+        """Length of a contiguous run."""
+        return self.dram.shape[-1]
+
+    @property
+    def size(self) -> int:
+        """Bytes moved."""
+        return self.dram.size
+
+
+@dataclass(frozen=True)
+class Multiply:
+    """`matrix.multiply`; `weights` has dimensions tap, inner, outer."""
+
+    read: WindowRead
+    weights: Lattice
+    accumulator: int
+    accumulate: bool
+
+    @property
+    def positions(self) -> int:
+        """Output positions, one accumulator row each."""
+        return self.read.window.count
+
+    @property
+    def inner(self) -> int:
+        """Rows of a weight tile."""
+        return self.weights.shape[1]
+
+    @property
+    def outer(self) -> int:
+        """Columns of a weight tile."""
+        return self.weights.shape[2]
+
+
+@dataclass(frozen=True)
+class Requantize:
+    """`vector.requantize`; `output` has dimensions row, column, channel."""
+
+    accumulator: int
+    window: Grid
+    parameters: Lattice
+    output: Lattice
+    result: Scale
+    clamp: Clamp
+
+
+@dataclass(frozen=True)
+class Depthwise:
+    """`vector.depthwise`; `weights` has dimensions tap, channel."""
+
+    read: WindowRead
+    weights: Lattice
+    parameters: Lattice
+    output: Lattice
+    result: Scale
+    clamp: Clamp
+
+
+class Pooling(Enum):
+    """What becomes of the values at the taps."""
+
+    MAX = "max"
+    SUM = "sum"
+
+
+@dataclass(frozen=True)
+class Pool:
+    """`vector.max` (which has no scales) or `vector.sum`."""
+
+    kind: Pooling
+    read: WindowRead
+    output: Lattice
+    clamp: Clamp
+    result: Scale | None = None
+    operand: Scale | None = None
+
+
+class Binary(Enum):
+    """How two operands are combined."""
+
+    ADD = "add"
+    SUBTRACT = "subtract"
+    MULTIPLY = "multiply"
+
+
+@dataclass(frozen=True)
+class Elementwise:
+    """`vector.add`, `vector.subtract` or `vector.multiply`; `second` has the dimensions of `output`."""
+
+    kind: Binary
+    read: WindowRead
+    second: Lattice
+    output: Lattice
+    result: Scale
+    scales: tuple[Scale, Scale]
+    clamp: Clamp
+
+
+@dataclass(frozen=True)
+class Convert:
+    """`vector.convert`."""
+
+    read: WindowRead
+    output: Lattice
+    result: Scale
+    operand: Scale
+    clamp: Clamp
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """`vector.lookup`."""
+
+    read: WindowRead
+    table: Lattice
+    output: Lattice
+    clamp: Clamp
+
+
+VectorWork = Requantize | Depthwise | Pool | Elementwise | Convert | Lookup
+Work = Transfer | Multiply | VectorWork
+
+
+def window_read_of(work: Work | None) -> WindowRead | None:
+    """Return the feature map read of an instruction that has one."""
+    if work is None or isinstance(work, Transfer | Requantize):
+        return None
+    return work.read
+
+
+@dataclass(frozen=True)
+class Step:
+    """One word of a program.
+
+    Args:
+        index: its number in the stream.
+        word: the word.
+        wait: semaphores it takes from.
+        signal: semaphores it adds to.
+        work: what it does; None if it configures a queue.
+        name: the ONNX name it comes from, if known.
+    """
+
+    index: int
+    word: Word
+    wait: tuple[int, ...]
+    signal: tuple[int, ...]
+    work: Work | None
+    name: str | None
+
+    @property
+    def queue(self) -> Queue:
+        """The queue that executes it."""
+        return self.word.instruction.queue
+
+    def describe(self) -> str:
+        """Return it for a message: `instruction 7 (load.run region=2 ...) of "stem/Conv"`."""
+        return described(self.index, self.word, self.name)
+
+    def error(self, what: str, hint: str | None = None) -> ProgramError:
+        """Return the error that this instruction is wrong."""
+        return ProgramError(what, where=self.describe(), hint=hint)
+
+
+def described(index: int, word: Word, name: str | None) -> str:
+    """Return an instruction for a message: `instruction 7 (load.run region=2 ...) of "stem/Conv"`."""
+    return f"instruction {index} ({word.text()})" + (f' of "{name}"' if name else "")
+
+
+def name_at(names: Sequence[str | None], index: int) -> str | None:
+    """Return the ONNX name of a word, or None if it has none."""
+    return names[index] if index < len(names) else None
