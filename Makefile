@@ -1,0 +1,47 @@
+# Every target works as the first command in a fresh clone: it needs Python 3.11 or newer and nothing else.
+
+PYTHON ?= python3
+VENV ?= .venv
+JOBS ?= 2
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-full check lit format docs clean
+
+help:  ## Show this list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP)  ## Compile two trained networks, run them on the simulator, print accuracy and cycles.
+	$(BIN)/python -m intaglio.tools.demo
+
+test: check lit  ## Check, and run the tests under lit and pytest. This is what CI runs.
+	$(BIN)/python -m pytest -q -n $(JOBS) -m "not slow"
+
+test-full: check lit  ## As test, with the slow tests and the upstream LLVM tools (530 MB).
+	$(BIN)/python -m pip install --quiet --editable '.[dev,oracle]'
+	$(BIN)/python -m pytest -q -n $(JOBS)
+
+check: $(STAMP)  ## Lint, formatting and types.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/pyright
+
+lit: $(STAMP)  ## The FileCheck tests as lit runs them, one process per command.
+	$(BIN)/lit -q -j $(JOBS) filecheck
+
+format: $(STAMP)  ## Format the sources and repair what lint can.
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+docs: $(STAMP)  ## Regenerate the generated pages of docs/.
+	$(BIN)/python -m intaglio.tools.docs
+
+clean:  ## Remove the environment and everything built.
+	rm -rf $(VENV) build out .pytest_cache .ruff_cache .hypothesis
