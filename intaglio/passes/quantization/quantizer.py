@@ -5,6 +5,7 @@ What each operation does with it is in `rules`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,8 +27,8 @@ from intaglio.dialects.quant import (
 from intaglio.dialects.weights import WeightsAttr, array_of, constant_attr
 from intaglio.errors import UserError
 from intaglio.ir.locations import describe, describe_value, where
-from intaglio.numerics.quantization import choose_parameters, quantize
-from intaglio.passes.quantization.coverage import Coverage, constant_of, defining_block, range_of
+from intaglio.numerics.quantization import choose_parameters, choose_weight_scales, quantize
+from intaglio.passes.quantization.coverage import Coverage, activations, constant_of, defining_block, range_of
 
 FIXED_RANGES: dict[type[Operation], tuple[float, float]] = {
     nn.SigmoidOp: (0.0, 1.0),
@@ -35,6 +36,13 @@ FIXED_RANGES: dict[type[Operation], tuple[float, float]] = {
     nn.TanhOp: (-1.0, 1.0),
 }
 """Bounds that a function never leaves, whatever a hand-written range says."""
+
+LARGEST_RATIO = 2.0**20
+"""How many steps of a result one unit of its operation's accumulator may be.
+
+It is far below one in a working network. A result that calibration saw as all but constant zero would ask for
+more than multiplier and shift can express; its scale is made coarser instead.
+"""
 
 
 @dataclass(frozen=True)
@@ -167,7 +175,28 @@ class Quantizer:
             widen(self.coverage.group(value), low, high)
         for group, (low, high) in self.coverage.constant_ranges():
             widen(group, low, high)
-        return {group: self._type_of_range(*pair) for group, pair in bounds.items()}
+        types = {group: self._type_of_range(*pair) for group, pair in bounds.items()}
+        for op in self.coverage.quantized:
+            group = self.coverage.group(op.results[0])
+            finest = self._step(op, types) / LARGEST_RATIO
+            if types[group].scale < finest:
+                low, high = min(bounds[group][0], 0.0), max(bounds[group][1], 0.0)
+                bounds[group] = low, max(high, low + 255 * finest)
+                types[group] = self._type_of_range(*bounds[group])
+        return types
+
+    def _step(self, op: Operation, types: dict[SSAValue, UniformQuantizedType]) -> float:
+        """The real value of one unit of an operation's accumulator: a product of scales, or the largest one."""
+        scales = [
+            types[self.coverage.group(value)].scale
+            if (constant := constant_of(value)) is None
+            else self._type_of_range(*range_of(array_of(constant.value))).scale
+            for value in activations(op)
+        ]
+        if isinstance(op, nn.Conv2dOp | nn.DenseOp) and (weight := constant_of(op.weight)) is not None:
+            scales.append(float(choose_weight_scales(array_of(weight.value), None)))
+            return math.prod(scales)
+        return math.prod(scales) if isinstance(op, nn.MulOp) else max(scales)
 
     def _type_of_range(self, low: float, high: float) -> UniformQuantizedType:
         return uniform(8, *choose_parameters(low, high, bits=8, symmetric=self.options.activation_symmetric))
