@@ -22,7 +22,7 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.utils.exceptions import VerifyException
 
 from intaglio.dialects.onnx import OPSET_IMPORT, CustomOp, InitializerOp, YieldOp, build
-from intaglio.dialects.onnx.schema import Operator, canonical_domain, find_operator, newest_opset
+from intaglio.dialects.onnx.schema import Operator, canonical_domain, find_operator, newest_opset, violation
 from intaglio.errors import UserError
 from intaglio.frontend.attributes import attribute_from_proto, sparse_tensor_attr, tensor_attr
 from intaglio.frontend.model_file import ModelFile, read_model
@@ -56,7 +56,7 @@ def import_model(source: str | Path | bytes, *, shapes: Mapping[str, Sequence[in
     _check_opsets(model, file)
     _check_interface(model.graph, file)
     bound = bind_shapes(model.graph, shapes, where=file.where)
-    _Names(file).check(model.graph, frozenset())
+    _Rules(file).check(model.graph, frozenset())
     types = infer_types(model, bound, where=file.where)
     return _Importer(file).module(types, bound)
 
@@ -99,11 +99,12 @@ def _check_interface(graph: GraphProto, file: ModelFile) -> None:
                 check_storable(value.type.tensor_type.elem_type, what, where=file.where)
 
 
-class _Names:
-    """The rules of ONNX on names: each value defined once, and before its uses."""
+class _Rules:
+    """The rules of ONNX: nodes as the schemas of the model's opset say, values defined once and before their uses."""
 
     def __init__(self, file: ModelFile) -> None:
         self._where = file.where
+        self._opsets = {canonical_domain(entry.domain): entry.version for entry in file.proto.opset_import}
 
     def check(self, graph: GraphProto, outer: frozenset[str]) -> None:
         """Check a graph whose nodes may use the values in `outer`."""
@@ -115,6 +116,7 @@ class _Names:
             self._define(name, defined, outer, "the graph")
         for node in graph.node:
             what = describe_node(node)
+            self._check_schema(node, what)
             for name in node.input:
                 if name and name not in defined:
                     raise UserError(
@@ -131,10 +133,41 @@ class _Names:
             if value.name not in defined:
                 raise UserError(f'nothing defines the output "{value.name}"', where=self._where)
 
+    def _check_schema(self, node: NodeProto, what: str) -> None:
+        domain = canonical_domain(node.domain)
+        operator = find_operator(domain, node.op_type)
+        if domain not in self._opsets:
+            raise UserError(f'{what} is of domain "{domain}", which the model does not import', where=self._where)
+        if operator is None:
+            if domain == "":
+                raise UserError(f"{what}: there is no ONNX operator {node.op_type}", where=self._where)
+            return
+        for attribute in node.attribute:
+            if not _is_declared(attribute, operator):
+                kind = AttributeProto.AttributeType.Name(attribute.type)
+                message = f'attribute "{attribute.name}" of {what} (of kind {kind}) is none of this operator'
+                raise UserError(message, where=self._where)
+        message = violation(
+            operator,
+            self._opsets[domain],
+            [attribute.name for attribute in node.attribute],
+            [bool(name) for name in node.input],
+            [bool(name) for name in node.output],
+        )
+        if message is not None:
+            raise UserError(f"{what}: {message}", where=self._where)
+
     def _define(self, name: str, defined: set[str], outer: frozenset[str], what: str) -> None:
         if not name or (name in defined and name not in outer):
             raise UserError(f'{what} defines "{name}", which is defined already', where=self._where)
         defined.add(name)
+
+
+def _is_declared(attribute: AttributeProto, operator: Operator) -> bool:
+    if any(graph.name == attribute.name for graph in operator.graphs):
+        return attribute.type == AttributeProto.GRAPH
+    kinds = operator.attributes.get(attribute.name, frozenset())
+    return any(kind.value == attribute.type for kind in kinds)
 
 
 def describe_node(node: NodeProto) -> str:
@@ -215,9 +248,7 @@ class _Importer:
     def _node(self, node: NodeProto, scope: Scope, types: GraphTypes) -> Operation:
         what = describe_node(node)
         operator = find_operator(node.domain, node.op_type)
-        if operator is None and canonical_domain(node.domain) == "":
-            raise UserError(f"{what}: there is no ONNX operator {node.op_type}", where=self._where)
-        attributes, graphs = self._attributes(node, operator, what, scope, types)
+        attributes, graphs = self._attributes(node, what, scope, types)
         inputs = [scope[name] if name else None for name in node.input]
         result_types = [
             type_from_proto(types.types.get(name), f'"{name}"', where=self._where) if name else None
@@ -257,7 +288,7 @@ class _Importer:
         return op
 
     def _attributes(
-        self, node: NodeProto, operator: Operator | None, what: str, scope: Scope, types: GraphTypes
+        self, node: NodeProto, what: str, scope: Scope, types: GraphTypes
     ) -> tuple[dict[str, Attribute], dict[str, Region]]:
         attributes: dict[str, Attribute] = {}
         graphs: dict[str, Region] = {}
@@ -267,9 +298,8 @@ class _Importer:
             label = f'attribute "{name}" of {what}'
             if name in attributes or name in graphs:
                 raise UserError(f"{label} is given twice", where=self._where)
-            if "." in name or (operator is not None and not self._is_declared(attribute, operator)):
-                kind = AttributeProto.AttributeType.Name(attribute.type)
-                raise UserError(f"{label} (of kind {kind}) is none of this operator", where=self._where)
+            if "." in name:
+                raise UserError(f"{label} has a dot in its name, which is not supported", where=self._where)
             if attribute.type == AttributeProto.GRAPH:
                 inner = types.inner.get((tuple(node.output), name), GraphTypes({}, {}))
                 graphs[name] = self._graph(attribute.g, scope, inner)
@@ -277,12 +307,6 @@ class _Importer:
                 weights = key if name == "value" else f"{key}.{name}"
                 attributes[name] = attribute_from_proto(attribute, weights, label, self._file)
         return attributes, graphs
-
-    def _is_declared(self, attribute: AttributeProto, operator: Operator) -> bool:
-        if any(graph.name == attribute.name for graph in operator.graphs):
-            return attribute.type == AttributeProto.GRAPH
-        kinds = operator.attributes.get(attribute.name, frozenset())
-        return any(kind.value == attribute.type for kind in kinds)
 
     def _graph(self, graph: GraphProto, outer: Scope, types: GraphTypes) -> Region:
         """The region of a graph-valued attribute."""

@@ -94,7 +94,7 @@ def _match(value: ValueInfoProto, shape: Shape, symbols: dict[str, tuple[int, st
                 f"dimension {index} is {dim.dim_value}",
                 where=where,
             )
-        if not dim.dim_param:
+        if not _is_symbol(dim.dim_param):
             continue
         known, source = symbols.setdefault(dim.dim_param, (extent, name))
         if known != extent:
@@ -105,6 +105,11 @@ def _match(value: ValueInfoProto, shape: Shape, symbols: dict[str, tuple[int, st
             )
 
 
+def _is_symbol(label: str) -> bool:
+    """Whether a dimension's label stands for one number wherever it occurs; some exporters write `?` for unknown."""
+    return any(character.isalpha() for character in label)
+
+
 def _resolve(value: ValueInfoProto, symbols: Mapping[str, tuple[int, str]], where: str | None) -> Shape:
     declared = value.type.tensor_type
     if not declared.HasField("shape"):
@@ -113,7 +118,7 @@ def _resolve(value: ValueInfoProto, symbols: Mapping[str, tuple[int, str]], wher
         )
     extents: list[int] = []
     for dim in declared.shape.dim:
-        known = symbols.get(dim.dim_param) if dim.dim_param else None
+        known = symbols.get(dim.dim_param)
         extents.append(known[0] if known else dim.dim_value)
     dynamic = [index for index, extent in enumerate(extents) if extent <= 0 and not _is_empty(declared, index)]
     if dynamic:

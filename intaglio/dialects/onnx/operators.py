@@ -61,6 +61,7 @@ from intaglio.dialects.onnx.schema import (
     OperatorVersion,
     find_operator,
     operators,
+    violation,
 )
 from intaglio.dialects.onnx.types import OctetsAttr, SparseTensorAttr, floats_attr, ints_attr, ints_of
 
@@ -142,37 +143,18 @@ class OnnxOp(NodeOp):
 
     def verify_(self) -> None:
         """Check the numbered constraints."""
-        version, opset = self.version, self.opset
-        # C1
-        if version.deprecated:
-            raise VerifyException(f"operator {self.op_type} was withdrawn in opset {version.since}")
-        attributes, graphs = self.node_attributes(), self.node_graphs()
-        # C2
-        for name in attributes:
-            if name not in version.attributes:
-                raise VerifyException(f"operator {self.op_type} has no attribute '{name}' in opset {opset}")
-        # C3
-        for name in version.required_attributes:
-            if name not in attributes and name not in graphs:
-                raise VerifyException(f"operator {self.op_type} requires the attribute '{name}' in opset {opset}")
-        # C4
-        self._verify_formals("input", version.inputs, self.node_inputs(), opset)
-        self._verify_formals("output", version.outputs, self.node_outputs(), opset)
+        # C1 to C4
+        message = violation(
+            self.SCHEMA,
+            self.opset,
+            [*self.node_attributes(), *self.node_graphs()],
+            [value is not None for value in self.node_inputs()],
+            [value is not None for value in self.node_outputs()],
+        )
+        if message is not None:
+            raise VerifyException(message)
         # C5
         self.verify_result_names()
-
-    def _verify_formals(
-        self, kind: str, formals: Sequence[Formal], values: Sequence[SSAValue | None], opset: int
-    ) -> None:
-        variadic = bool(formals) and formals[-1].arity is Arity.VARIADIC
-        if len(values) > len(formals) and not variadic:
-            raise VerifyException(
-                f"operator {self.op_type} has {len(formals)} {kind}s in opset {opset}, got {len(values)}"
-            )
-        for position, formal in enumerate(formals):
-            absent = position >= len(values) or values[position] is None
-            if absent and formal.arity is Arity.SINGLE:
-                raise VerifyException(f"operator {self.op_type} requires the {kind} '{formal.name}' in opset {opset}")
 
     def print(self, printer: Printer) -> None:
         """Print the readable form."""

@@ -7,7 +7,7 @@ holds for a given model is the `OperatorVersion` in force at that model's opset.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache, cached_property
@@ -134,6 +134,47 @@ class Operator:
                 break
             found = version
         return found
+
+
+def violation(
+    operator: Operator,
+    opset: int,
+    attributes: Collection[str],
+    inputs: Sequence[bool],
+    outputs: Sequence[bool],
+) -> str | None:
+    """What is wrong with a node of an operator at an opset, None if nothing is.
+
+    Args:
+        operator: what the node does.
+        opset: of the operator's domain, in the model.
+        attributes: names of the attributes that the node gives.
+        inputs: for each position in the node's list of inputs, whether it is there.
+        outputs: likewise.
+    """
+    name, version = operator.name, operator.at(opset)
+    # C1
+    if version is None:
+        return f"operator {name} exists since opset {operator.versions[0].since}, the model has {opset}"
+    if version.deprecated:
+        return f"operator {name} was withdrawn in opset {version.since}"
+    # C2
+    for attribute in attributes:
+        if attribute not in version.attributes:
+            return f"operator {name} has no attribute '{attribute}' in opset {opset}"
+    # C3
+    for attribute in version.required_attributes:
+        if attribute not in attributes:
+            return f"operator {name} requires the attribute '{attribute}' in opset {opset}"
+    # C4
+    for kind, formals, present in (("input", version.inputs, inputs), ("output", version.outputs, outputs)):
+        variadic = bool(formals) and formals[-1].arity is Arity.VARIADIC
+        if any(present[len(formals) :]) and not variadic:
+            return f"operator {name} has {len(formals)} {kind}s in opset {opset}, got {len(present)}"
+        for position, formal in enumerate(formals):
+            if formal.arity is Arity.SINGLE and not (position < len(present) and present[position]):
+                return f"operator {name} requires the {kind} '{formal.name}' in opset {opset}"
+    return None
 
 
 def canonical_domain(domain: str) -> str:
