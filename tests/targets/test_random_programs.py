@@ -1,0 +1,175 @@
+"""Simulator and interpreter agree on random configurations of every instruction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+Pick = Callable[[int, int], int]
+
+DATA = 6000
+"""Random bytes at the start of the scratchpad: feature maps, weights, tables."""
+PARAMETERS = 8192
+OUTPUT = 16384
+SETTINGS = settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+def grid(name: str, columns: int, rows: int, step_x: int, step_y: int) -> str:
+    return f"{name} columns={columns} rows={rows} step_x={step_x} step_y={step_y}\n"
+
+
+def feature_map(pick: Pick, queue: str) -> str:
+    rows, row_bytes = pick(1, 9), pick(1, 70)
+    stride = pick(0, 90)
+    base = pick(0, 3000)
+    return f"{queue}.input base={base} row_stride={stride} row_bytes={row_bytes} rows={rows} pad={pick(-128, 127)}\n"
+
+
+def scale(pick: Pick, operand: int) -> str:
+    return (
+        f"vector.scale operand={operand} multiplier={pick(0, 2**31 - 1)} shift={pick(2, 62)} "
+        f"zero_point={pick(-300, 300)}\n"
+    )
+
+
+def clamp(pick: Pick) -> str:
+    low = pick(-128, 127)
+    return f"vector.clamp low={low} high={pick(low, 127)} double_round={pick(0, 1)}\n"
+
+
+def output(channels: int, columns: int, spare: int) -> str:
+    stride = channels + spare
+    return f"vector.output base={OUTPUT} row_stride={columns * stride} column_stride={stride}\n"
+
+
+def parameter_bytes(rng: np.random.Generator, channels: int) -> np.ndarray:
+    values = np.stack(
+        [rng.integers(-(2**31), 2**31, channels), rng.integers(0, 2**31, channels), rng.integers(2, 63, channels)],
+        axis=1,
+    )
+    # Shifts near 31 + 14 give results that are not all clamped.
+    values[::2, 2] = rng.integers(36, 50, len(values[::2]))
+    values[::2, 0] = rng.integers(-1000, 1000, len(values[::2]))
+    return values.astype("<i4").reshape(-1).view(np.int8)
+
+
+def run(make_case, transfer, seed: int, channels: int, body: str, written: int) -> None:
+    """Load random data and parameters, run the body (waits on 0 and 1, signals 3), store all that it may write."""
+    rng = np.random.default_rng(seed)
+    parameters = parameter_bytes(rng, channels)
+    # The output area is loaded first, so that gaps between results are defined.
+    loads = transfer("load", 0, OUTPUT, written, offset=len(parameters))
+    loads += transfer("load", 0, PARAMETERS, len(parameters)) + transfer("load", 2, 0, DATA, masks="signal=0,1")
+    case = make_case(
+        loads + body + transfer("store", 3, OUTPUT, written, masks="wait=3") + "end",
+        constants=np.concatenate([parameters, np.zeros(written, np.int8)]),
+        inputs=[(DATA,)],
+        outputs=[(written,)],
+    )
+    case.run(rng.integers(-128, 128, DATA).astype(np.int8))
+
+
+@SETTINGS
+@given(data=st.data())
+def test_multiply_and_requantize(make_case, transfer, data: st.DataObject) -> None:
+    def pick(low: int, high: int) -> int:
+        return data.draw(st.integers(low, high))
+
+    inner, outer = pick(1, 16), pick(1, 16)
+    columns, rows = pick(1, 8), pick(1, 5)
+    body = feature_map(pick, "matrix") + grid("matrix.window", columns, rows, pick(0, 20), pick(0, 3))
+    accumulator = pick(0, 2048 - columns * rows)
+    for accumulate in (0, 1):
+        taps = grid("matrix.taps", pick(1, 4), pick(1, 4), pick(0, 20), pick(0, 2))
+        weights = f"matrix.weights base={pick(0, 2000)} tap_stride={pick(0, 200)} row_stride={pick(0, 40)}\n"
+        body += taps + weights
+        masks = "signal=2" if accumulate else "wait=0"
+        body += (
+            f"matrix.multiply inner={inner} outer={outer} x0={pick(-20, 40)} y0={pick(-4, 6)} "
+            f"accumulator={accumulator} accumulate={accumulate} {masks}\n"
+        )
+    spare = pick(0, 3)
+    body += grid("vector.window", columns, rows, 0, 0) + output(outer, columns, spare) + scale(pick, 0) + clamp(pick)
+    body += f"vector.parameters base={PARAMETERS}\n"
+    body += f"vector.requantize accumulator={accumulator} channels={outer} wait=1,2 signal=3\n"
+    run(make_case, transfer, pick(0, 9999), outer, body, rows * columns * (outer + spare))
+
+
+@SETTINGS
+@given(data=st.data())
+@pytest.mark.parametrize("kind", ["depthwise", "max", "sum"])
+def test_instructions_with_taps(make_case, transfer, kind: str, data: st.DataObject) -> None:
+    def pick(low: int, high: int) -> int:
+        return data.draw(st.integers(low, high))
+
+    channels, columns, rows, spare = pick(1, 40), pick(1, 8), pick(1, 5), pick(0, 3)
+    body = feature_map(pick, "vector") + grid("vector.window", columns, rows, pick(0, 20), pick(0, 3))
+    body += grid("vector.taps", pick(1, 12), pick(1, 8), pick(0, 20), pick(0, 2)) + output(channels, columns, spare)
+    body += f"vector.weights base={pick(0, 1000)} tap_stride={pick(0, 50)}\nvector.parameters base={PARAMETERS}\n"
+    body += scale(pick, 0) + scale(pick, 1) + clamp(pick)
+    body += "matrix.window columns=1 rows=1 step_x=0 step_y=0 wait=0\n"
+    body += f"vector.{kind} channels={channels} x0={pick(-20, 40)} y0={pick(-4, 6)} wait=1 signal=3\n"
+    run(make_case, transfer, pick(0, 9999), channels, body, rows * columns * (channels + spare))
+
+
+@SETTINGS
+@given(data=st.data())
+@pytest.mark.parametrize("kind", ["add", "subtract", "multiply", "convert", "lookup"])
+def test_instructions_without_taps(make_case, transfer, kind: str, data: st.DataObject) -> None:
+    def pick(low: int, high: int) -> int:
+        return data.draw(st.integers(low, high))
+
+    channels, columns, rows, spare = pick(1, 40), pick(1, 8), pick(1, 5), pick(0, 3)
+    body = feature_map(pick, "vector") + grid("vector.window", columns, rows, pick(0, 40), pick(0, 2))
+    body += output(channels, columns, spare) + clamp(pick) + "".join(scale(pick, operand) for operand in range(3))
+    body += (
+        f"vector.operand base={pick(0, 2000)} row_stride={pick(0, 100)} column_stride={pick(0, 50)} "
+        f"channel_stride={pick(0, 1)}\nvector.table base={pick(0, 5000)}\n"
+    )
+    body += "matrix.window columns=1 rows=1 step_x=0 step_y=0 wait=0\n"
+    body += f"vector.{kind} channels={channels} x0={pick(-20, 40)} y0={pick(-2, 4)} wait=1 signal=3\n"
+    run(make_case, transfer, pick(0, 9999), channels, body, rows * columns * (channels + spare))
+
+
+@SETTINGS
+@given(data=st.data())
+def test_transfers(make_case, transfer, data: st.DataObject) -> None:
+    def pick(low: int, high: int) -> int:
+        return data.draw(st.integers(low, high))
+
+    size = pick(1, 9)
+    counts = [pick(1, 4) for _ in range(3)]
+    # Strides in the scratchpad keep the runs apart, in a random order of the levels and of either direction.
+    distance, strides = size, [0, 0, 0]
+    for level in data.draw(st.permutations(range(3))):
+        distance += pick(0, 5)
+        strides[level] = distance * data.draw(st.sampled_from([-1, 1]))
+        distance *= counts[level]
+    low = sum(min(0, (count - 1) * stride) for count, stride in zip(counts, strides, strict=True))
+    high = sum(max(0, (count - 1) * stride) for count, stride in zip(counts, strides, strict=True)) + size
+    shape = "".join(
+        f"load.shape level={level} count={counts[level]} dram_stride={pick(-40, 40)} "
+        f"scratchpad_stride={strides[level]}\n"
+        for level in range(3)
+    )
+    span = high - low
+    body = transfer("load", 0, OUTPUT, span, offset=12) + shape
+    body += f"load.run region=2 dram_offset={pick(500, 2000)} scratchpad={OUTPUT - low} bytes={size} signal=3\n"
+    case = make_case(
+        body + transfer("store", 3, OUTPUT, span, masks="wait=3") + "end",
+        constants=np.zeros(span + 12, np.int8),
+        inputs=[(4000,)],
+        outputs=[(span,)],
+    )
+    rng = np.random.default_rng(pick(0, 9999))
+    case.run(rng.integers(-128, 128, 4000).astype(np.int8))
