@@ -31,7 +31,7 @@ test-full: check lit  ## As test, with the slow tests and the upstream LLVM tool
 check: $(STAMP)  ## Lint, formatting and types.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check --quiet
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 lit: $(STAMP)  ## The FileCheck tests as lit runs them, one process per command.
 	$(BIN)/lit -q -j $(JOBS) filecheck
