@@ -53,6 +53,7 @@ from intaglio.dialects.npu.tasks import (
     SumOp,
     TaskOp,
     TransferOp,
+    buffer_type,
     space_of,
 )
 from intaglio.dialects.npu.types import TOKEN, BufferType, Space, SpaceAttr, TokenType
@@ -144,6 +145,7 @@ __all__ = [
     "TransferOp",
     "WeightTiles",
     "WeightTilesAttr",
+    "buffer_type",
     "in_and_outputs",
     "space_of",
 ]

@@ -1,0 +1,95 @@
+"""Lower each accelerator region to a program of tasks on buffers.
+
+```mlir
+func.func @region_0(%x: ..) -> .. {           npu.program @region_0 : (..) -> .. target "gen1" {
+  %w = nn.constant ..                    ->   ^bb0(%in: !npu.buffer<dram, 784>, %out: !npu.buffer<dram, 784>):
+  %y = nn.conv2d %x, %w ..                      %w = npu.constant ..
+  func.return %y                                %0 = npu.load ..   %1 = npu.matrix_multiply .. ...
+}                                             }
+```
+
+How a region is cut into tiles is decided in `intaglio.lowering.tiling`. The tasks stand in the order of the layers,
+each transfer beside the task that needs it; moving transfers apart is `overlap-transfers`, addresses are
+`allocate-scratchpad`, order between queues is `insert-tokens`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects import func
+from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.ir import Block, Region
+from xdsl.passes import ModulePass
+from xdsl.rewriter import Rewriter
+
+from intaglio.dialects import npu
+from intaglio.dialects.npu.program import tensor_bytes
+from intaglio.errors import UserError
+from intaglio.lowering.tiling.network import read_network
+from intaglio.lowering.tiling.schedule import PackedNetwork, pack_network, schedule
+from intaglio.passes.npu.allocation import allocate, ranges_of
+from intaglio.passes.partition.placement import ACCELERATOR, TARGET, device_of
+from intaglio.targets.target import Target, load_target
+
+_SHARES = (16, 15, 14, 13, 12, 10, 8, 6, 4, 2)
+"""Sixteenths of the scratchpad to plan with, tried until addresses can be found for all buffers."""
+
+
+@dataclass(frozen=True)
+class NnToNpu(ModulePass):
+    """Lower the accelerator's region functions to programs of tasks in tiles.
+
+    Options:
+        target: a preset such as gen1, or a description file; by default the module's.
+    """
+
+    name = "nn-to-npu"
+    target: str | None = None
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        """Replace the functions whose device is the accelerator.
+
+        Raises:
+            UserError: there is no target, or a layer does not fit its scratchpad.
+        """
+        functions = [f for f in op.ops if isinstance(f, func.FuncOp) and device_of(f) == ACCELERATOR]
+        if not functions:
+            return
+        name = self.target or _target_of(op)
+        target = load_target(name)
+        for function in functions:
+            Rewriter.replace_op(function, _lowered(function, name, target), [])
+
+
+def _target_of(module: ModuleOp) -> str:
+    attribute = module.attributes.get(TARGET)
+    if not isinstance(attribute, StringAttr):
+        raise UserError("the module does not say for which target", hint=f"give nn-to-npu{{target=gen1}}, or {TARGET}")
+    return attribute.data
+
+
+def _lowered(function: func.FuncOp, name: str, target: Target) -> npu.ProgramOp:
+    """The program of a region, planned with as much of the scratchpad as can be allocated."""
+    packed = pack_network(read_network(function), target)
+    for share in _SHARES:
+        program = _scheduled(function, name, packed, target.scratchpad_bytes * share // 16)
+        tasks = (op for op in program.body.block.ops if isinstance(op, npu.TaskOp))
+        if allocate(ranges_of(tasks, npu.Space.SCRATCHPAD), target.scratchpad_bytes) is not None:
+            return program
+    raise UserError(
+        f"the layers of @{function.sym_name.data} do not fit a scratchpad of {target.scratchpad_bytes} bytes",
+        hint="a target with a larger scratchpad, or the host, can run them",
+    )
+
+
+def _scheduled(function: func.FuncOp, name: str, packed: PackedNetwork, capacity: int) -> npu.ProgramOp:
+    kind = function.function_type
+    sizes = [tensor_bytes(tensor) for tensor in (*kind.inputs, *kind.outputs)]
+    block = Block(arg_types=[npu.BufferType.of(npu.Space.DRAM, size) for size in sizes])
+    count = len(kind.inputs)
+    block.add_ops(schedule(packed, capacity, block.args[:count], block.args[count:]))
+    program = npu.ProgramOp(function.sym_name.data, kind, name, Region(block))
+    program.location = function.location
+    return program

@@ -1,0 +1,181 @@
+"""Buffers, constants, transfers, and views of tensors in the scratchpad: what the tasks of all layers are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from xdsl.dialects.builtin import IntegerAttr, LocationAttr, UnitAttr, i64
+from xdsl.ir import Attribute, Operation, SSAValue
+
+from intaglio.dialects import npu
+from intaglio.dialects.weights import constant_attr
+from intaglio.lowering.tiling.geometry import Block, Shape
+from intaglio.lowering.tiling.layers import Array
+
+UNIT = UnitAttr()
+_PIECE_BYTES = 16_384
+_LARGEST_LOAD = 1 << 22
+
+
+@lru_cache(maxsize=65_536)
+def number(value: int) -> IntegerAttr:
+    """An i64 attribute; they are shared, as making one takes longer than all else in making a task."""
+    return IntegerAttr(value, i64)
+
+
+@dataclass(frozen=True)
+class View:
+    """A rectangle of a tensor in a buffer of the scratchpad."""
+
+    buffer: SSAValue
+    offset: int
+    """Byte of its first row's first column's first channel."""
+
+    row_stride: int
+    column_stride: int
+    region: Block
+    """Which rows, columns and channels of the tensor."""
+
+    valid_row_bytes: int
+    """Bytes from the first column's first channel to the end of the row in the buffer."""
+
+    def feature_map(self, pad: int) -> npu.FeatureMap:
+        """The view as a feature map; its coordinates start at the region's first row and column."""
+        return npu.FeatureMap(self.offset, self.region.rows, self.valid_row_bytes, self.row_stride, pad)
+
+    def origin(self, y: int, x: int) -> npu.Origin:
+        """A row and column of the tensor as coordinates of the feature map."""
+        return npu.Origin(y - self.region.y0, (x - self.region.x0) * self.column_stride)
+
+    def placement(self, y: int, x: int, c: int = 0) -> npu.Placement:
+        """Where the results for a row, column and channel of the tensor are written."""
+        return npu.Placement(self.at(y, x, c), self.row_stride, self.column_stride)
+
+    def at(self, y: int, x: int, c: int = 0) -> int:
+        """Byte of the buffer for a row, column and channel (counted from the region's first) of the tensor."""
+        rows, columns = y - self.region.y0, x - self.region.x0
+        return self.offset + rows * self.row_stride + columns * self.column_stride + c
+
+
+class Emitter:
+    """Appends operations to a list, all with the location of the layer at work."""
+
+    def __init__(self) -> None:
+        self.operations: list[Operation] = []
+        self.location: LocationAttr | None = None
+        self._constants: dict[Attribute, SSAValue] = {}
+
+    def add(self, op: Operation) -> Operation:
+        """Append an operation."""
+        if self.location is not None:
+            op.location = self.location
+        self.operations.append(op)
+        return op
+
+    def allocate(self, size: int, space: npu.Space = npu.Space.SCRATCHPAD) -> SSAValue:
+        """A new buffer."""
+        return self.add(npu.AllocateOp(npu.BufferType.of(space, size))).results[0]
+
+    def constant(self, key: str, data: Array) -> SSAValue:
+        """The buffer of constant bytes; equal bytes are one buffer.
+
+        Args:
+            key: a name for people.
+            data: int8.
+        """
+        value = constant_attr(key, np.ascontiguousarray(data, np.int8))
+        if value not in self._constants:
+            self._constants[value] = self.add(npu.ConstantOp(value)).results[0]
+        return self._constants[value]
+
+    def task(self, kind: type[npu.TaskOp], operands: list[SSAValue], **properties: Attribute | int | None) -> None:
+        """Append a task; integers become attributes, and None is left out."""
+        attributes = {
+            name: number(value) if isinstance(value, int) else value
+            for name, value in properties.items()
+            if value is not None
+        }
+        self.add(kind.create(operands=operands, properties=attributes, result_types=[npu.TOKEN]))
+
+    def load(self, source: SSAValue, target: SSAValue, transfer: npu.Transfer) -> None:
+        """Append a load."""
+        self.task(npu.LoadOp, [source, target], transfer=npu.TransferAttr(transfer))
+
+    def store(self, source: SSAValue, target: SSAValue, transfer: npu.Transfer) -> None:
+        """Append a store."""
+        self.task(npu.StoreOp, [source, target], transfer=npu.TransferAttr(transfer))
+
+    def load_run(self, source: SSAValue, start: int, end: int) -> SSAValue:
+        """Load contiguous bytes of a DRAM buffer into a new buffer."""
+        target = self.allocate(end - start)
+        self.load(source, target, npu.Transfer(start, 0, end - start))
+        return target
+
+    def load_whole(self, source: SSAValue, target: SSAValue, size: int) -> None:
+        """Load a whole tensor, in pieces, so that work on the first rows can start before the last have come."""
+        piece = max(_PIECE_BYTES, -(-size // 4 // 64) * 64)
+        for start in range(0, size, piece):
+            self.load(source, target, npu.Transfer(start, start, min(piece, size - start)))
+
+    def load_region(self, source: SSAValue, shape: Shape, region: Block) -> View:
+        """Load a part of a tensor into a new buffer without gaps."""
+        buffer = self.allocate(region.bytes)
+        self.load(source, buffer, _transfer(shape, region))
+        return compact_view(buffer, region)
+
+    def store_region(self, view: View, target: SSAValue, shape: Shape) -> None:
+        """Store a view without gaps to its place in a tensor in DRAM."""
+        self.store(view.buffer, target, _reversed(_transfer(shape, view.region)))
+
+
+def compact_view(buffer: SSAValue, region: Block) -> View:
+    """A region that fills a buffer of its own."""
+    row = region.columns * region.channels
+    return View(buffer, 0, row, region.channels, region, row)
+
+
+def resident_view(buffer: SSAValue, shape: Shape, region: Block) -> View:
+    """A region of a tensor that is in the scratchpad as a whole; its rows are complete.
+
+    Columns outside the region's can be read, so a window that reaches over its edge needs no padding there.
+    """
+    _, height, width, channels = shape
+    whole_rows = Block(region.n, region.y0, region.y1, 0, width, region.c0, region.c1)
+    offset = (region.n * height + region.y0) * width * channels + region.c0
+    row = width * channels
+    return View(buffer, offset, row, channels, whole_rows, row - region.c0)
+
+
+def _transfer(shape: Shape, region: Block) -> npu.Transfer:
+    """From a region of a tensor to a buffer of its own."""
+    _, height, width, channels = shape
+    start = ((region.n * height + region.y0) * width + region.x0) * channels + region.c0
+    row, run = width * channels, region.columns * region.channels
+    if region.channels == channels:
+        if region.columns == width and region.bytes <= _LARGEST_LOAD:
+            return npu.Transfer(start, 0, region.bytes)
+        return npu.Transfer(start, 0, run, region.rows, row, run)
+    return npu.Transfer(
+        start, 0, region.channels, region.columns, channels, region.channels, region.rows, row, run
+    )
+
+
+def _reversed(transfer: npu.Transfer) -> npu.Transfer:
+    """The same bytes the other way."""
+    (count0, source0, target0), (count1, source1, target1), (count2, source2, target2) = transfer.loops
+    return npu.Transfer(
+        transfer.target_offset,
+        transfer.source_offset,
+        transfer.run,
+        count0,
+        target0,
+        source0,
+        count1,
+        target1,
+        source1,
+        count2,
+        target2,
+        source2,
+    )

@@ -1,0 +1,222 @@
+"""What the accelerator has to know of each operation: shapes, windows, integers.
+
+Shapes are `N, H, W, C` here whatever the rank of the tensors is: positions that need no neighbours are merged into
+rows, so that their number and not their arrangement decides about tiles.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from xdsl.dialects.builtin import LocationAttr
+from xdsl.ir import SSAValue
+
+from intaglio.dialects.npu import PARAMETER_BYTES, TABLE_BYTES, Bounds, Scale
+from intaglio.lowering.tiling.geometry import Block, BlockSize, Shape, Window
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(eq=False)
+class Tensor:
+    """A feature map: int8, row-major."""
+
+    size: int
+    """Bytes."""
+
+    origin: SSAValue | None = None
+    """The region's argument or the constant that it is; None for results of layers."""
+
+    value: Array | None = None
+    """The bytes of a constant."""
+
+    outputs: list[int] = field(default_factory=list[int])
+    """Which outputs of the region it is."""
+
+    first: int = 0
+    """The first layer that needs it in the scratchpad."""
+
+    last: int = 0
+    """The last layer that does."""
+
+    uses: int = 0
+    """How many layers read it."""
+
+    @property
+    def is_result(self) -> bool:
+        """Whether a layer computes it."""
+        return self.origin is None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A tensor as a layer reads it."""
+
+    tensor: Tensor
+    shape: Shape
+
+
+@dataclass(eq=False)
+class Layer(ABC):
+    """A step of the network."""
+
+    location: LocationAttr
+    sources: tuple[Source, ...]
+    output: Tensor
+    shape: Shape
+    """Of the output."""
+
+    window: Window = field(default=Window(), kw_only=True)
+    splits_channels: bool = field(default=True, init=False)
+    """Whether a block may have some channels only, which it reads from the same channels of its sources."""
+
+    def region(self, source: Source, block: Block) -> Block:
+        """The part of a source that a block of the output needs; dimensions of size 1 are broadcast."""
+        images, rows, columns, channels = source.shape
+        y0, y1 = self.window.y.reach(block.y0, block.y1, rows) if rows > 1 else (0, 1)
+        x0, x1 = self.window.x.reach(block.x0, block.x1, columns) if columns > 1 else (0, 1)
+        c0, c1 = (block.c0, block.c1) if self.splits_channels and channels > 1 else (0, channels)
+        return Block(block.n if images > 1 else 0, y0, y1, x0, x1, c0, c1)
+
+    def region_bytes(self, source: Source, size: BlockSize) -> int:
+        """The largest number of bytes that a block of some size needs of a source."""
+        _, rows, columns, channels = source.shape
+        needed = self.window.y.span(size.rows, rows) * self.window.x.span(size.columns, columns)
+        return needed * (min(size.channels, channels) if self.splits_channels else channels)
+
+    @property
+    def constant_bytes(self) -> int:
+        """Bytes of weights, parameters and tables."""
+        return 0
+
+
+@dataclass(eq=False)
+class Parameters:
+    """Bias, multiplier and shift of each output channel, int32; the input's zero point is folded into the bias."""
+
+    bias: Array
+    multiplier: Array
+    shift: Array
+
+
+@dataclass(eq=False)
+class LinearLayer(Layer, ABC):
+    """Base of the layers with weights."""
+
+    weight: Array
+    """int8, `O, KH, KW, C / groups`."""
+
+    parameters: Parameters
+    input_zero_point: int
+    zero_point: int
+    bounds: Bounds
+
+    @property
+    def constant_bytes(self) -> int:
+        """Bytes of weights and parameters, padding of the tiles left out."""
+        return self.weight.size + PARAMETER_BYTES * self.weight.shape[0]
+
+
+@dataclass(eq=False)
+class MatrixLayer(LinearLayer):
+    """A convolution or dense layer on the matrix unit."""
+
+    groups: int
+
+    def __post_init__(self) -> None:
+        self.splits_channels = False
+
+
+@dataclass(eq=False)
+class DepthwiseLayer(LinearLayer):
+    """A convolution of each channel with its own kernel, on the vector unit."""
+
+
+@dataclass(eq=False)
+class MaxPoolLayer(Layer):
+    """Largest element of each window."""
+
+
+@dataclass(eq=False)
+class AveragePoolLayer(Layer):
+    """Mean of each window."""
+
+    scale: Scale
+    input_zero_point: int
+    bounds: Bounds
+
+
+@dataclass(eq=False)
+class SumLayer(Layer):
+    """Sum or difference of two tensors."""
+
+    subtract: bool
+    scale: Scale
+    a_scale: Scale
+    b_scale: Scale
+    bounds: Bounds
+
+
+@dataclass(eq=False)
+class ProductLayer(Layer):
+    """Product of two tensors."""
+
+    scale: Scale
+    a_zero_point: int
+    b_zero_point: int
+    bounds: Bounds
+
+
+@dataclass(eq=False)
+class ConvertLayer(Layer):
+    """A tensor in another scale."""
+
+    scale: Scale
+    input_zero_point: int
+    bounds: Bounds
+
+
+@dataclass(eq=False)
+class TableLayer(Layer):
+    """A tensor through a table."""
+
+    table: Array
+
+    @property
+    def constant_bytes(self) -> int:
+        """Bytes of the table."""
+        return TABLE_BYTES
+
+
+@dataclass(eq=False)
+class CopyLayer(Layer):
+    """A tensor that is one output more, or an output although no layer computes it."""
+
+
+def as_image(shape: tuple[int, ...]) -> Shape:
+    """A shape of rank at most 4, with ones in front; higher ranks with their leading dimensions merged."""
+    if len(shape) > 4:
+        shape = (math.prod(shape[:-3]), *shape[-3:])
+    n, h, w, c = (1,) * (4 - len(shape)) + tuple(shape)
+    return n, h, w, c
+
+
+LARGEST_CHANNELS = 65_535
+"""Most channels of a vector instruction."""
+
+SMALL_ROW = 1024
+"""Rows of fewer elements are merged, so that lanes are idle at the end of few rows only."""
+
+
+def as_rows(shape: tuple[int, ...]) -> Shape:
+    """The shape `1, rows, 1, channels` in which elements that need no neighbours are computed."""
+    n, h, w, c = as_image(shape)
+    row, rows = w * c, n * h
+    if row > LARGEST_CHANNELS:
+        return (1, rows * w, 1, c)
+    merged = next((d for d in range(SMALL_ROW // row, 1, -1) if rows % d == 0), 1)
+    return (1, rows // merged, 1, merged * row)

@@ -1,0 +1,179 @@
+"""Tasks of a layer on the matrix unit: multiplications into accumulators, and their requantization.
+
+Output positions are cut into tiles that fit half of the accumulators, so that one tile is multiplied while another
+is requantized. A tile's output channels are computed `D` at a time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from xdsl.ir import SSAValue
+
+from intaglio.dialects import npu
+from intaglio.lowering.tiling.emitter import UNIT, Emitter, View
+from intaglio.lowering.tiling.geometry import Block, divide_up
+from intaglio.lowering.tiling.layers import MatrixLayer
+from intaglio.lowering.tiling.packing import OutputGroup, PackedWeights, Piece
+from intaglio.targets.target import Target
+
+
+@dataclass(frozen=True)
+class LoadedSlice:
+    """Consecutive output groups whose parameters and tiles are in one buffer."""
+
+    buffer: SSAValue
+    first_byte: int
+    """Byte of the layer's constant that is at the start of the buffer."""
+
+    groups: Sequence[OutputGroup]
+
+
+class Accumulators:
+    """Hands out accumulator rows in turn, no tile across the halves."""
+
+    def __init__(self, rows: int) -> None:
+        self._half = rows // 2
+        self._next = 0
+
+    def take(self, rows: int) -> int:
+        """The first of `rows` rows."""
+        first = self._next
+        if first % self._half + rows > self._half:
+            first = divide_up(first, self._half) * self._half % (2 * self._half)
+        self._next = (first + rows) % (2 * self._half)
+        return first
+
+
+@dataclass(frozen=True)
+class MatrixTasks:
+    """Emits the tasks of one layer.
+
+    Args:
+        emitter: where tasks go.
+        layer: the layer.
+        target: the accelerator.
+        accumulators: their rows in turn, for all layers of a program.
+    """
+
+    emitter: Emitter
+    layer: MatrixLayer
+    target: Target
+    accumulators: Accumulators
+
+    def tiles(self, block: Block, groups: int) -> list[Block]:
+        """Cut a block into tiles of output positions.
+
+        More tiles let requantization overlap with multiplication, but each costs the array's fill for each of
+        the groups: with `n` tiles `n * groups * fill + positions / n` cycles are not overlapped.
+        """
+        positions = block.rows * block.columns
+        half = self.target.accumulator_rows // 2
+        fill = self.target.array_size * (self.target.fill_cycles_per_row + 1)
+        wanted = round(math.sqrt(positions / (groups * fill)))
+        wanted = max(1, min(wanted, positions // self.target.array_size))
+        if block.columns > half:
+            width = divide_up(block.columns, divide_up(block.columns, half))
+            return list(_cut(block, 1, width))
+        rows = max(1, min(half // block.columns, divide_up(block.rows, wanted)))
+        rows = divide_up(block.rows, divide_up(block.rows, rows))
+        return list(_cut(block, rows, block.columns))
+
+    def compute(self, source: View, output: View, tile: Block, weights: LoadedSlice) -> None:
+        """Multiply and requantize a tile for the output groups of a slice."""
+        for group in weights.groups:
+            row = self.accumulators.take(tile.rows * tile.columns)
+            for index, piece in enumerate(group.pieces):
+                offset = group.weights + piece.offset - weights.first_byte
+                self.multiply(source, tile, group, piece, weights.buffer, offset, row, accumulate=index > 0)
+            self.requantize(output, tile, group, weights.buffer, group.parameters - weights.first_byte, row)
+
+    def compute_by_pieces(
+        self, source: View, output: View, tiles: Sequence[Block], group: OutputGroup, constant: SSAValue
+    ) -> None:
+        """Multiply and requantize tiles for a group whose weights are too large to be loaded at once."""
+        parameters = self.emitter.load_run(constant, group.parameters, group.weights)
+        for tile in tiles:
+            row = self.accumulators.take(tile.rows * tile.columns)
+            for index, piece in enumerate(group.pieces):
+                start = group.weights + piece.offset
+                buffer = self.emitter.load_run(constant, start, start + piece.size(group.channels))
+                self.multiply(source, tile, group, piece, buffer, 0, row, accumulate=index > 0)
+            self.requantize(output, tile, group, parameters, 0, row)
+
+    def multiply(
+        self,
+        source: View,
+        tile: Block,
+        group: OutputGroup,
+        piece: Piece,
+        weights: SSAValue,
+        weights_offset: int,
+        row: int,
+        *,
+        accumulate: bool,
+    ) -> None:
+        """Multiply a tile with the weights of one piece."""
+        y, x = self.layer.window.y, self.layer.window.x
+        first = source.origin(
+            tile.y0 * y.stride - y.before + piece.row * y.dilation, tile.x0 * x.stride - x.before
+        )
+        outer = group.channels
+        self.emitter.task(
+            npu.MatrixMultiplyOp,
+            [source.buffer, weights],
+            map=npu.FeatureMapAttr(source.feature_map(self.layer.input_zero_point)),
+            tiles=npu.WeightTilesAttr(npu.WeightTiles(weights_offset, piece.inner * outer, outer)),
+            window=npu.GridAttr(npu.Grid(tile.rows, tile.columns, y.stride, x.stride * source.column_stride)),
+            taps=npu.GridAttr(npu.Grid(piece.rows, piece.columns, y.dilation, piece.step)),
+            origin=npu.OriginAttr(npu.Origin(first.y0, first.x0 + piece.first_byte)),
+            inner=piece.inner,
+            outer=outer,
+            accumulator=row,
+            accumulate=UNIT if accumulate else None,
+        )
+
+    def requantize(
+        self, output: View, tile: Block, group: OutputGroup, parameters: SSAValue, parameters_offset: int, row: int
+    ) -> None:
+        """Rescale a tile's accumulators and write the results."""
+        self.emitter.task(
+            npu.RequantizeOp,
+            [parameters, output.buffer],
+            parameters_offset=parameters_offset,
+            placement=npu.PlacementAttr(output.placement(tile.y0, tile.x0, group.first)),
+            window=npu.GridAttr(npu.Grid(tile.rows, tile.columns, 1, 1)),
+            channels=group.channels,
+            accumulator=row,
+            zero_point=self.layer.zero_point,
+            bounds=npu.BoundsAttr(self.layer.bounds),
+        )
+
+
+def _cut(block: Block, rows: int, columns: int) -> Iterator[Block]:
+    for y in range(block.y0, block.y1, rows):
+        for x in range(block.x0, block.x1, columns):
+            yield Block(
+                block.n, y, min(y + rows, block.y1), x, min(x + columns, block.x1), block.c0, block.c1
+            )
+
+
+def slice_run(members: Sequence[OutputGroup]) -> tuple[int, int]:
+    """First byte and one past the last of a slice in the layer's constant."""
+    return members[0].parameters, members[-1].end
+
+
+def largest_run(packed: PackedWeights, largest: int) -> int:
+    """Most bytes of a layer's constant that are needed at once when slices have at most `largest` bytes."""
+    needed = 0
+    for members in packed.slices(largest):
+        start, end = slice_run(members)
+        if end - start > largest:
+            group = members[0]
+            piece = max(piece.size(group.channels) for piece in group.pieces)
+            needed = max(needed, group.weights - group.parameters + piece)
+        else:
+            needed = max(needed, end - start)
+    return needed

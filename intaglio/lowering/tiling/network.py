@@ -1,0 +1,368 @@
+"""A region function of quantized `nn` operations as layers and the tensors between them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+from xdsl.dialects import func
+from xdsl.dialects.builtin import TensorType
+from xdsl.ir import Attribute, Operation, SSAValue
+
+from intaglio.dialects import nn
+from intaglio.dialects.npu import Bounds, Scale
+from intaglio.dialects.quant import UniformQuantizedPerAxisType, UniformQuantizedType
+from intaglio.dialects.weights import array_of
+from intaglio.errors import UserError
+from intaglio.ir.locations import describe
+from intaglio.lowering.tiling.geometry import Axis, Shape, Window
+from intaglio.lowering.tiling.layers import (
+    Array,
+    AveragePoolLayer,
+    ConvertLayer,
+    CopyLayer,
+    DepthwiseLayer,
+    Layer,
+    MatrixLayer,
+    MaxPoolLayer,
+    Parameters,
+    ProductLayer,
+    Source,
+    SumLayer,
+    TableLayer,
+    Tensor,
+    as_image,
+    as_rows,
+)
+from intaglio.numerics.clamp import clamp_bounds
+from intaglio.numerics.requantization import add_multipliers, average_multiplier, quantize_multiplier
+from intaglio.numerics.tables import TABLE_FUNCTIONS, table_int8
+
+
+@dataclass
+class Network:
+    """A region: its layers in an order in which they can be computed, and its tensors."""
+
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+    layers: list[Layer]
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All tensors, in the order in which they first occur."""
+        found = dict.fromkeys(self.inputs)
+        for layer in self.layers:
+            found.update(dict.fromkeys(source.tensor for source in layer.sources))
+            found[layer.output] = None
+        return list(found)
+
+
+def shape_of(value: SSAValue) -> tuple[int, ...]:
+    """The shape of a tensor."""
+    return tuple(cast("TensorType[Attribute]", value.type).get_shape())
+
+
+def quantization_of(value: SSAValue) -> UniformQuantizedType:
+    """The parameters of an activation; regions hold none but tensors quantized per tensor."""
+    kind = cast("TensorType[Attribute]", value.type).get_element_type()
+    assert isinstance(kind, UniformQuantizedType)
+    return kind
+
+
+def bounds_of(value: SSAValue, clamp: nn.ClampAttr | None) -> Bounds:
+    """Smallest and largest stored value of a result, given the fused activation."""
+    kind = quantization_of(value)
+    low, high = clamp.bounds if clamp is not None else (None, None)
+    return Bounds(*clamp_bounds(low, high, kind.scale, kind.zero_point, kind.storage_min, kind.storage_max))
+
+
+def read_network(function: func.FuncOp) -> Network:
+    """Turn a region function into layers.
+
+    Raises:
+        UserError: it holds an operation that the accelerator has no layer for.
+    """
+    return _Reader(function).network
+
+
+class _Reader:
+    def __init__(self, function: func.FuncOp) -> None:
+        block = function.body.block
+        self._tensors: dict[SSAValue, Tensor] = {}
+        inputs = [self._define(argument, argument) for argument in block.args]
+        self._layers: list[Layer] = []
+        outputs: list[Tensor] = []
+        for op in block.ops:
+            if isinstance(op, func.ReturnOp):
+                outputs = [self._tensors[value] for value in op.operands]
+            elif isinstance(op, nn.ReshapeOp):
+                self._tensors[op.result] = self._tensors[op.input]
+            elif isinstance(op, nn.ConstantOp):
+                self._define(op.result, op.result).value = array_of(op.value).reshape(-1)
+            else:
+                self._layers.append(self._layer(op))
+        for index, tensor in enumerate(outputs):
+            tensor.outputs.append(index)
+        self._append_copies(outputs, inputs)
+        self.network = Network(inputs, outputs, self._layers)
+        _set_lifetimes(self.network)
+
+    def _define(self, value: SSAValue, origin: SSAValue | None) -> Tensor:
+        tensor = Tensor(math.prod(shape_of(value)), origin)
+        self._tensors[value] = tensor
+        return tensor
+
+    def _append_copies(self, outputs: list[Tensor], inputs: list[Tensor]) -> None:
+        """Copy what is an output twice, or is one without being computed, to the outputs that lack it."""
+        for tensor in dict.fromkeys(outputs):
+            for index in tensor.outputs[1 if tensor.is_result else 0 :]:
+                shape = as_rows((tensor.size,))
+                producer = next((i for i, layer in enumerate(self._layers) if layer.output is tensor), None)
+                position = len(self._layers) if producer is None else producer + 1
+                location = self._layers[producer].location if producer is not None else _location(tensor)
+                copy = CopyLayer(location, (Source(tensor, shape),), Tensor(tensor.size, outputs=[index]), shape)
+                self._layers.insert(position, copy)
+
+    def _source(self, value: SSAValue, shape: Shape) -> Source:
+        return Source(self._tensors[value], shape)
+
+    def _layer(self, op: Operation) -> Layer:
+        for kind, read in _READERS.items():
+            if isinstance(op, kind):
+                return read(op, self._source, partial(self._define, op.results[0], None))
+        raise UserError(
+            f"the accelerator has no layer for {describe(op)}", hint="run assign-devices and outline-regions before"
+        )
+
+
+Reader = Callable[[Any, Callable[[SSAValue, Shape], Source], Callable[[], Tensor]], Layer]
+
+
+def _location(tensor: Tensor) -> Any:
+    assert tensor.origin is not None
+    owner = tensor.origin.owner
+    return owner.location if isinstance(owner, Operation) else tensor.origin.location  # type: ignore[union-attr]
+
+
+def _set_lifetimes(network: Network) -> None:
+    for tensor in network.inputs:
+        tensor.first = len(network.layers)
+    for index, layer in enumerate(network.layers):
+        layer.output.first = layer.output.last = index
+        for tensor in dict.fromkeys(source.tensor for source in layer.sources):
+            tensor.first = index if tensor.uses == 0 and not tensor.is_result else tensor.first
+            tensor.last = index
+            tensor.uses += 1
+
+
+def _window(kernel: tuple[int, ...], op: Any, dilations: tuple[int, ...]) -> Window:
+    strides, pads = op.strides.get_values(), op.pads.get_values()
+    y, x = (Axis(kernel[k], strides[k], dilations[k], pads[k]) for k in range(2))
+    return Window(y, x)
+
+
+def _weight_scales(value: SSAValue) -> Array:
+    kind = cast("TensorType[Attribute]", value.type).get_element_type()
+    assert isinstance(kind, UniformQuantizedType | UniformQuantizedPerAxisType)
+    return np.atleast_1d(kind.scales)
+
+
+def _constant(value: SSAValue) -> Array:
+    op = value.owner
+    assert isinstance(op, nn.ConstantOp)
+    return array_of(op.value)
+
+
+def _parameters(op: nn.Conv2dOp | nn.DenseOp, weight: Array) -> Parameters:
+    """Per-channel parameters with the input's zero point folded into the bias: `b - z_x * sum(w)`, modulo 2**32."""
+    kind, result, channels = quantization_of(op.input), quantization_of(op.result), weight.shape[0]
+    multiplier, shift = quantize_multiplier(kind.scale * _weight_scales(op.weight) / result.scale)
+    bias = _constant(op.bias).astype(np.int64) if op.bias is not None else np.zeros(channels, np.int64)
+    folded = bias - kind.zero_point * weight.reshape(channels, -1).sum(axis=1, dtype=np.int64)
+    return Parameters(
+        folded.astype(np.int32),
+        np.broadcast_to(multiplier, channels).astype(np.int32),
+        np.broadcast_to(shift, channels).astype(np.int32),
+    )
+
+
+def _conv2d(op: nn.Conv2dOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> Layer:
+    weight = _constant(op.weight)
+    groups = op.groups.value.data
+    window = _window(weight.shape[1:3], op, tuple(op.dilations.get_values()))
+    in_shape, out_shape = as_image(shape_of(op.input)), as_image(shape_of(op.result))
+    if window.is_pointwise and groups == 1:
+        in_shape, out_shape = _positions(in_shape), _positions(out_shape)
+    shared: dict[str, Any] = {
+        "location": op.location,
+        "sources": (source(op.input, in_shape),),
+        "output": output(),
+        "shape": out_shape,
+        "window": window,
+        "parameters": _parameters(op, weight),
+        "input_zero_point": quantization_of(op.input).zero_point,
+        "zero_point": quantization_of(op.result).zero_point,
+        "bounds": bounds_of(op.result, op.clamp),
+    }
+    if op.is_depthwise:
+        return DepthwiseLayer(**shared, weight=weight)
+    return MatrixLayer(**shared, weight=weight, groups=groups)
+
+
+def _dense(op: nn.DenseOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> Layer:
+    weight = _constant(op.weight)
+    return MatrixLayer(
+        op.location,
+        (source(op.input, _positions(shape_of(op.input))),),
+        output(),
+        _positions(shape_of(op.result)),
+        weight=weight[:, None, None, :],
+        parameters=_parameters(op, weight),
+        input_zero_point=quantization_of(op.input).zero_point,
+        zero_point=quantization_of(op.result).zero_point,
+        bounds=bounds_of(op.result, op.clamp),
+        groups=1,
+    )
+
+
+def _positions(shape: tuple[int, ...]) -> Shape:
+    """Positions without neighbours as rows of one column."""
+    return (1, math.prod(shape[:-1]), 1, shape[-1])
+
+
+def _max_pool(op: nn.MaxPool2dOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> Layer:
+    window = _window(tuple(op.kernel.get_values()), op, op.dilation())
+    return MaxPoolLayer(
+        op.location,
+        (source(op.input, as_image(shape_of(op.input))),),
+        output(),
+        as_image(shape_of(op.result)),
+        window=window,
+    )
+
+
+def _average_pool(op: nn.AvgPool2dOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> Layer:
+    kind, result = quantization_of(op.input), quantization_of(op.result)
+    kernel = tuple(op.kernel.get_values())
+    multiplier, shift = average_multiplier(math.prod(kernel), kind.scale, result.scale)
+    return AveragePoolLayer(
+        op.location,
+        (source(op.input, as_image(shape_of(op.input))),),
+        output(),
+        as_image(shape_of(op.result)),
+        window=_window(kernel, op, (1, 1)),
+        scale=Scale(multiplier, shift, result.zero_point),
+        input_zero_point=kind.zero_point,
+        bounds=bounds_of(op.result, op.clamp),
+    )
+
+
+def _binary_sources(
+    op: nn.ElementwiseOp, source: Callable[..., Source]
+) -> tuple[tuple[Source, Source], Shape, tuple[SSAValue, SSAValue]]:
+    """Both operands, the one with the result's shape first, and the shape in which the result is computed."""
+    a, b = op.lhs, op.rhs
+    if shape_of(a) != shape_of(op.result):
+        a, b = b, a
+    if shape_of(a) == shape_of(b):
+        shape = as_rows(shape_of(a))
+        return (source(a, shape), source(b, shape)), shape, (a, b)
+    shape = as_image(shape_of(op.result))
+    return (source(a, shape), source(b, as_image(shape_of(b)))), shape, (a, b)
+
+
+def _sum(op: nn.AddOp | nn.SubOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> Layer:
+    sources, shape, operands = _binary_sources(op, source)
+    a, b, result = (quantization_of(value) for value in (*operands, op.result))
+    numbers = add_multipliers(a.scale, b.scale, result.scale)
+    return SumLayer(
+        op.location,
+        sources,
+        output(),
+        shape,
+        subtract=isinstance(op, nn.SubOp),
+        scale=Scale(numbers[4], numbers[5], result.zero_point),
+        a_scale=Scale(numbers[0], numbers[1], a.zero_point),
+        b_scale=Scale(numbers[2], numbers[3], b.zero_point),
+        bounds=bounds_of(op.result, op.clamp),
+    )
+
+
+def _scale(real: float, zero_point: int) -> Scale:
+    multiplier, shift = quantize_multiplier(real)
+    return Scale(int(multiplier), int(shift), zero_point)
+
+
+def _product(op: nn.MulOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> Layer:
+    sources, shape, operands = _binary_sources(op, source)
+    a, b, result = (quantization_of(value) for value in (*operands, op.result))
+    # The factors in the order of the operation, as rounding of the product may depend on it.
+    ratio = quantization_of(op.lhs).scale * quantization_of(op.rhs).scale / result.scale
+    return ProductLayer(
+        op.location,
+        sources,
+        output(),
+        shape,
+        scale=_scale(ratio, result.zero_point),
+        a_zero_point=a.zero_point,
+        b_zero_point=b.zero_point,
+        bounds=bounds_of(op.result, op.clamp),
+    )
+
+
+def _clip(op: nn.ReluOp | nn.ClipOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> Layer:
+    kind, result = quantization_of(op.input), quantization_of(op.result)
+    shape = as_rows(shape_of(op.input))
+    clamp = op.clamp if isinstance(op, nn.ClipOp) else nn.ClampAttr.of(0.0, math.inf)
+    return ConvertLayer(
+        op.location,
+        (source(op.input, shape),),
+        output(),
+        shape,
+        scale=_scale(kind.scale / result.scale, result.zero_point),
+        input_zero_point=kind.zero_point,
+        bounds=bounds_of(op.result, clamp),
+    )
+
+
+def _table(
+    function: Callable[..., Any], op: nn.ActivationOp, source: Callable[..., Source], output: Callable[[], Tensor]
+) -> Layer:
+    kind, result = quantization_of(op.input), quantization_of(op.result)
+    shape = as_rows(shape_of(op.input))
+    table = table_int8(
+        function,
+        kind.scale,
+        kind.zero_point,
+        result.scale,
+        result.zero_point,
+        result.storage_min,
+        result.storage_max,
+    )
+    return TableLayer(op.location, (source(op.input, shape),), output(), shape, table=table)
+
+
+def _hard_sigmoid(op: nn.HardSigmoidOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> Layer:
+    function = partial(TABLE_FUNCTIONS["hard_sigmoid"], alpha=op.alpha.value.data, beta=op.beta.value.data)
+    return _table(function, op, source, output)
+
+
+_READERS: dict[type[Operation], Reader] = {
+    nn.Conv2dOp: _conv2d,
+    nn.DenseOp: _dense,
+    nn.MaxPool2dOp: _max_pool,
+    nn.AvgPool2dOp: _average_pool,
+    nn.AddOp: _sum,
+    nn.SubOp: _sum,
+    nn.MulOp: _product,
+    nn.ReluOp: _clip,
+    nn.ClipOp: _clip,
+    nn.HardSigmoidOp: _hard_sigmoid,
+    nn.HardSwishOp: partial(_table, TABLE_FUNCTIONS["hard_swish"]),
+    nn.SigmoidOp: partial(_table, TABLE_FUNCTIONS["sigmoid"]),
+    nn.TanhOp: partial(_table, TABLE_FUNCTIONS["tanh"]),
+}

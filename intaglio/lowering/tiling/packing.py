@@ -1,0 +1,218 @@
+"""Constants in the order in which the machine reads them.
+
+The matrix unit reads, at each tap, `inner` bytes of the feature map and a tile of `inner x outer` weights. Bytes
+that are contiguous in the map are one sequence, whether they belong to one column of the kernel or to several: with
+dilation 1 a whole kernel row (`KW * C` bytes) is cut into as few tiles of at most `D` rows as it needs, so that a
+convolution of few channels fills the array. Columns apart (dilation, groups) are taps of their own, and the channels
+are cut. Tiles are filled up with zero weights, which make whatever the array reads there harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from intaglio.dialects.npu import PARAMETER_BYTES
+from intaglio.lowering.tiling.geometry import divide_up
+from intaglio.lowering.tiling.layers import Array, MatrixLayer, Parameters
+
+LOAD_BYTES = 4096
+"""Weights are loaded in runs of about this size: enough to hide the latency of DRAM."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The taps of one multiplication."""
+
+    offset: int
+    """First byte of its tiles, relative to the group's weights."""
+
+    row: int
+    """First kernel row."""
+
+    rows: int
+    columns: int
+
+    first_byte: int
+    """Byte, from the first tap's first channel of the kernel row, where the first column of the piece reads."""
+
+    step: int
+    """Bytes from one column to the next."""
+
+    inner: int
+    """Bytes read at each tap."""
+
+    def size(self, outer: int) -> int:
+        """Bytes of its tiles."""
+        return self.rows * self.columns * self.inner * outer
+
+
+@dataclass(frozen=True)
+class OutputGroup:
+    """Output channels that one pass through the array computes."""
+
+    first: int
+    """First output channel."""
+
+    channels: int
+    parameters: int
+    """Byte of the layer's constant where their parameters are."""
+
+    weights: int
+    """Byte of the layer's constant where their tiles start."""
+
+    end: int
+    """Byte after the last tile."""
+
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class PackedWeights:
+    """Parameters and tiles of a layer, group after group."""
+
+    data: Array
+    """int8."""
+
+    groups: tuple[OutputGroup, ...]
+
+    def slices(self, largest: int) -> list[tuple[OutputGroup, ...]]:
+        """Consecutive groups that are loaded together: about `LOAD_BYTES`, never more than `largest` if possible."""
+        slices: list[list[OutputGroup]] = []
+        for group in self.groups:
+            start = slices[-1][0].parameters if slices else 0
+            if slices and slices[-1][-1].end - start < LOAD_BYTES and group.end - start <= largest:
+                slices[-1].append(group)
+            else:
+                slices.append([group])
+        return [tuple(members) for members in slices]
+
+
+def parameter_bytes(parameters: Parameters, first: int, end: int) -> Array:
+    """The records of some channels: bias, multiplier, shift as little-endian i32."""
+    columns = (parameters.bias, parameters.multiplier, parameters.shift)
+    return np.stack([column[first:end] for column in columns], axis=1).astype("<i4").reshape(-1).view(np.int8)
+
+
+def pack_matrix(layer: MatrixLayer, array_size: int, largest: int) -> PackedWeights:
+    """Arrange the weights of a layer on the matrix unit.
+
+    Args:
+        layer: the layer.
+        array_size: rows and columns of the array.
+        largest: bytes that one group may have; the taps of a larger one are cut into pieces of half of that.
+    """
+    weight, groups = bundle_groups(layer.weight, layer.groups, array_size)
+    outputs, kernel_rows, kernel_columns, channels = weight.shape
+    per_group = outputs // groups
+    contiguous = groups == 1 and (layer.window.x.dilation == 1 or kernel_columns == 1)
+    chunks: list[Array] = []
+    packed: list[OutputGroup] = []
+    position = 0
+    for group in range(groups):
+        for start in range(0, per_group, array_size):
+            first = group * per_group + start
+            end = min(first + array_size, (group + 1) * per_group)
+            outer = end - first
+            kernel = np.moveaxis(weight[first:end], 0, -1)
+            if contiguous:
+                rows = kernel.reshape(kernel_rows, 1, kernel_columns * channels, outer)
+                runs = [(0, rows)]
+                step = 0
+            else:
+                step = layer.window.x.dilation * channels * groups
+                inner = divide_up(channels, divide_up(channels, array_size))
+                runs = [(byte, kernel[:, :, byte : byte + inner]) for byte in range(0, channels, inner)]
+            pieces: list[Piece] = []
+            tiles: list[Array] = []
+            offset = 0
+            limit = largest if kernel.size + PARAMETER_BYTES * outer <= largest else largest // 2
+            for byte, run in runs:
+                tile, inner = _as_tiles(run, array_size)
+                first_byte = byte + group * channels
+                for piece in _pieces(tile.shape[:2], inner, outer, limit, step or inner, first_byte):
+                    pieces.append(_moved(piece, offset))
+                offset += tile.size
+                tiles.append(tile.reshape(-1))
+            parameters = parameter_bytes(layer.parameters, first, end)
+            chunks += [parameters, *tiles]
+            weights = position + parameters.size
+            packed.append(OutputGroup(first, outer, position, weights, weights + offset, tuple(pieces)))
+            position = weights + offset
+    return PackedWeights(np.concatenate(chunks), tuple(packed))
+
+
+def _as_tiles(run: Array, array_size: int) -> tuple[Array, int]:
+    """Weights `[KH, KW, K, outer]` as tiles `[KH, taps, inner, outer]`; K is cut when there is one column."""
+    kernel_rows, kernel_columns, depth, outer = run.shape
+    cuts = divide_up(depth, array_size)
+    inner = divide_up(depth, cuts)
+    if cuts * inner != depth:
+        run = np.concatenate((run, np.zeros((kernel_rows, kernel_columns, cuts * inner - depth, outer), np.int8)), 2)
+    return np.ascontiguousarray(run).reshape(kernel_rows, kernel_columns * cuts, inner, outer), inner
+
+
+def _pieces(
+    taps: tuple[int, ...], inner: int, outer: int, largest: int, step: int, first_byte: int
+) -> Iterator[Piece]:
+    """Cut the taps `rows x columns` of a run into pieces of at most `largest` bytes: by rows, then by columns."""
+    rows, columns = taps
+    tile = inner * outer
+    rows_at_once = min(rows, max(1, largest // (columns * tile)))
+    columns_at_once = columns if columns * tile <= largest else max(1, largest // tile)
+    for row in range(0, rows, rows_at_once):
+        for column in range(0, columns, columns_at_once):
+            yield Piece(
+                (row * columns + column) * tile,
+                row,
+                min(rows_at_once, rows - row),
+                min(columns_at_once, columns - column),
+                first_byte + column * step,
+                step,
+                inner,
+            )
+
+
+def _moved(piece: Piece, offset: int) -> Piece:
+    if not offset:
+        return piece
+    return Piece(
+        piece.offset + offset, piece.row, piece.rows, piece.columns, piece.first_byte, piece.step, piece.inner
+    )
+
+
+def bundle_groups(weight: Array, groups: int, array_size: int) -> tuple[Array, int]:
+    """Join small groups into fewer, with zero weights between them, as far as they fit the array.
+
+    Args:
+        weight: `O, KH, KW, C / groups`.
+        groups: how many there are.
+        array_size: rows and columns of the array.
+
+    Returns:
+        The weights `O, KH, KW, C / fewer`, and how many groups there are now.
+    """
+    outputs, kernel_rows, kernel_columns, channels = weight.shape
+    per_group = outputs // groups
+    most = min(array_size // channels, array_size // per_group)
+    bundle = next((size for size in range(min(most, groups), 1, -1) if groups % size == 0), 1)
+    if bundle == 1:
+        return weight, groups
+    joined = np.zeros((outputs, kernel_rows, kernel_columns, bundle, channels), np.int8)
+    output: Array = np.arange(outputs)
+    joined[output, :, :, output // per_group % bundle] = weight
+    return joined.reshape(outputs, kernel_rows, kernel_columns, bundle * channels), groups // bundle
+
+
+def depthwise_bytes(weight: Array, parameters: Parameters) -> Array:
+    """Parameters of all channels, then one byte a channel for each tap."""
+    channels = weight.shape[0]
+    taps = np.moveaxis(weight[..., 0], 0, -1).reshape(-1)
+    return np.concatenate((parameter_bytes(parameters, 0, channels), taps))
+
+
+def depthwise_weights_offset(channels: int) -> int:
+    """Where the taps start in `depthwise_bytes`."""
+    return channels * PARAMETER_BYTES
