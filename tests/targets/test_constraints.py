@@ -1,0 +1,146 @@
+"""Every constraint of the accelerator: what breaks it, the message, and what just obeys it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from xdsl.dialects import func
+
+from intaglio.dialects import nn
+from intaglio.ir.parsing import parse_module
+from intaglio.targets.constraints import SUPPORTED, all_constraints, check
+from intaglio.targets.target import load_target
+
+GEN1 = load_target("gen1")
+Q = "!quant.uniform<i8:f32, 0.5>"
+W = "!quant.uniform<i8<-127:127>:f32, 0.5>"
+
+
+def t(*shape: int, kind: str = Q) -> str:
+    return f"tensor<{''.join(f'{size}x' for size in shape)}{kind}>"
+
+
+def pool(name: str, source: str, result: str, *, kernel: str, strides: str = "[1, 1]", more: str) -> str:
+    return f"nn.{name} %a kernel {kernel} strides {strides} pads {more} : ({source}) -> {result}"
+
+
+def conv(source: str, weight: str, result: str, *, strides: str = "[1, 1]", dilations: str = "[1, 1]") -> str:
+    return (
+        f"nn.conv2d %a, %b strides {strides} pads [0, 0, 0, 0] dilations {dilations} groups 1 "
+        f": ({source}, {weight}) -> {result}"
+    )
+
+
+def binary(name: str, lhs: str, rhs: str, result: str) -> str:
+    return f"nn.{name} %a, %b : ({lhs}, {rhs}) -> {result}"
+
+
+def elementwise(name: str, lhs: tuple[int, ...], rhs: tuple[int, ...], result: tuple[int, ...]):
+    return [t(*lhs), t(*rhs)], binary(name, t(*lhs), t(*rhs), t(*result))
+
+
+def messages(arguments: list[str], op: str) -> list[str]:
+    """Violations of an operation on %a and %b, where %b is a constant if its type has a storage range."""
+    names = dict(zip("ab", arguments, strict=False))
+    body = ""
+    if (weight := re.fullmatch(r"tensor<(.*)!quant\.uniform<(i\d)<-.*", names.get("b", ""))) is not None:
+        body = f"%b = nn.constant dense<1> : tensor<{weight[1]}{weight[2]}> as {names.pop('b')}\n"
+    signature = ", ".join(f"%{name}: {kind}" for name, kind in names.items())
+    module = parse_module(f"func.func @main({signature}) {{ {body} %y = {op} func.return }}")
+    function = module.body.block.first_op
+    assert isinstance(function, func.FuncOp)
+    (found,) = (op for op in function.body.block.ops if op.results and not isinstance(op, nn.ConstantOp))
+    return [str(violation) for violation in check(found, GEN1)]
+
+
+FLOAT = t(4, kind="f32")
+WIDE = t(1, 1, 70_000, 1)
+CASES = {
+    "known_operation": ([FLOAT], f"nn.softmax %a axis 0 : ({FLOAT}) -> {FLOAT}", "got nn.softmax"),
+    "int8_activations": (
+        [t(4, kind="!quant.uniform<i16:f32, 0.5>")],
+        f"nn.relu %a : ({t(4, kind='!quant.uniform<i16:f32, 0.5>')}) -> {t(4)}",
+        "got !quant.uniform<i16:f32, 0.5>",
+    ),
+    "int8_weights": (
+        [t(1, 4), t(2, 4, kind="!quant.uniform<i4<-7:7>:f32, 0.5>")],
+        f"nn.dense %a, %b : ({t(1, 4)}, {t(2, 4, kind='!quant.uniform<i4<-7:7>:f32, 0.5>')}) -> {t(1, 2)}",
+        "got !quant.uniform<i4<-7:7>:f32, 0.5>",
+    ),
+    "constant_weights": (
+        [t(1, 4), t(2, 4)],
+        f"nn.dense %a, %b : ({t(1, 4)}, {t(2, 4)}) -> {t(1, 2)}",
+        f"got a value of type {t(2, 4)}",
+    ),
+    "dimensions": ([WIDE], f"nn.relu %a : ({WIDE}) -> {WIDE}", "got shape [1, 1, 70000, 1]"),
+    "rank": (*elementwise("add", (1, 1, 1, 1, 2), (2,), (1, 1, 1, 1, 2)), "got rank 5"),
+    "row_size": (*elementwise("mul", (1, 1, 1025, 1024), (1,), (1, 1, 1025, 1024)), "got shape [1, 1, 1025, 1024]"),
+    "kernel_size": (
+        [t(1, 256, 1, 1)],
+        pool("max_pool2d", t(1, 256, 1, 1), t(1, 1, 1, 1), kernel="[256, 1]", more="[0, 0, 0, 0] dilations [1, 1]"),
+        "got kernel [256, 1]",
+    ),
+    "strides": (
+        [t(1, 257, 1, 1), t(1, 2, 1, 1, kind=W)],
+        conv(t(1, 257, 1, 1), t(1, 2, 1, 1, kind=W), t(1, 1, 1, 1), dilations="[256, 1]"),
+        "got strides [1, 1] and dilations [256, 1]",
+    ),
+    "accumulator_depth": (
+        [t(1, 32_769), t(1, 32_769, kind=W)],
+        f"nn.dense %a, %b : ({t(1, 32_769)}, {t(1, 32_769, kind=W)}) -> {t(1, 1)}",
+        "got 32769 (weight [1, 32769])",
+    ),
+    "uniform_average": (
+        [t(1, 2, 2, 1)],
+        pool("avg_pool2d", t(1, 2, 2, 1), t(1, 2, 2, 1), kernel="[2, 2]", more="[1, 1, 0, 0] count_include_pad false"),
+        "got pads [1, 1, 0, 0], not counted",
+    ),
+    "broadcast": (*elementwise("sub", (1, 4), (3, 4), (3, 4)), "got [1, 4] and [3, 4] for [3, 4]"),
+}
+
+
+def test_every_constraint_has_a_case_and_a_sentence():
+    assert [constraint.name for constraint in all_constraints()] == list(CASES)
+    for constraint in all_constraints():
+        assert constraint.text.endswith(".") and "\n" not in constraint.text
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_violation_names_the_constraint_and_the_values(name: str):
+    arguments, op, got = CASES[name]
+    (constraint,) = (constraint for constraint in all_constraints() if constraint.name == name)
+    assert messages(arguments, op) == [f"{constraint.text[:-1]}, {got}"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "op"),
+    [
+        elementwise("add", (1, 4), (3, 4), (3, 4)),
+        elementwise("mul", (2, 8, 8, 4), (2, 1, 1, 4), (2, 8, 8, 4)),
+        elementwise("sub", (3, 4), (), (3, 4)),
+        ([t(1, 65_535, 1, 16)], f"nn.tanh %a : ({t(1, 65_535, 1, 16)}) -> {t(1, 65_535, 1, 16)}"),
+        ([t(1, 1, 1, 2, 3)], f"nn.reshape %a : ({t(1, 1, 1, 2, 3)}) -> {t(6)}"),
+        (
+            [t(1, 256, 1, 1), t(1, 2, 1, 1, kind=W)],
+            conv(t(1, 256, 1, 1), t(1, 2, 1, 1, kind=W), t(1, 1, 1, 1), strides="[255, 255]", dilations="[255, 1]"),
+        ),
+        (
+            [t(1, 32_768), t(1, 32_768, kind=W)],
+            f"nn.dense %a, %b : ({t(1, 32_768)}, {t(1, 32_768, kind=W)}) -> {t(1, 1)}",
+        ),
+        (
+            [t(1, 2, 2, 1)],
+            pool(
+                "avg_pool2d", t(1, 2, 2, 1), t(1, 2, 2, 1), kernel="[2, 2]", more="[1, 1, 0, 0] count_include_pad true"
+            ),
+        ),
+    ],
+)
+def test_what_obeys_has_no_violations(arguments: list[str], op: str):
+    assert messages(arguments, op) == []
+
+
+def test_constraints_are_about_supported_operations():
+    for constraint in all_constraints():
+        assert constraint.kinds is None or any(constraint.applies_to(kind) for kind in SUPPORTED)
