@@ -11,12 +11,14 @@ for a named baseline processor instead.
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import platform
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -173,11 +175,37 @@ def compile_library(module: Any) -> bytes:
         ]
     )
     with target:
-        executable = tvm.compile(fuse(module), target)
+        executable = tvm.compile(_inlined(fuse(module)), target)
     with tempfile.TemporaryDirectory(prefix="intaglio-") as folder:
         library = Path(folder) / "host.so"
         executable.export_library(str(library), workspace_dir=folder, fcompile=_link)
         return library.read_bytes()
+
+
+def _inlined(module: Any) -> Any:
+    """Compute intermediate results of fused functions where they are used.
+
+    Fusion alone puts loop after loop into one function, with a buffer between each two. What is broadcast keeps
+    its buffer, since it would be computed again for each use.
+    """
+    tirx, s_tir = load_tvm(submodule="tirx"), load_tvm(submodule="s_tir")
+    for variable, function in list(module.functions.items()):
+        if not isinstance(function, tirx.PrimFunc):
+            continue
+        schedule = s_tir.Schedule(function)
+
+        def elements(block: Any, schedule: Any = schedule) -> int:
+            axes = schedule.get(block).iter_vars
+            return math.prod(int(axis.dom.extent) for axis in axes if axis.iter_type == tirx.IterVar.DataPar)
+
+        for block in schedule.get_child_blocks(schedule.get_sblock("root"))[:-1]:
+            if any(elements(consumer) > elements(block) for consumer in schedule.get_consumers(block)):
+                continue
+            # Reductions and the function's results cannot be inlined either.
+            with suppress(s_tir.ScheduleError):
+                schedule.compute_inline(block)
+        module[variable] = schedule.mod["main"]
+    return module
 
 
 def _link(output: str, objects: Sequence[str], options: Sequence[str] | None = None, **_: Any) -> None:

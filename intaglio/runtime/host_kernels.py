@@ -32,8 +32,7 @@ def convolution(scalars: Sequence[int], x: Array, weight: Array, result: Array) 
     zero_point, groups = scalars[0], scalars[9]
     strides, pads, dilations = scalars[1:3], scalars[3:7], scalars[7:9]
     if result.dtype.kind != "f":
-        centered = x.astype(np.int64) - zero_point
-        result[...] = integer.conv2d_accumulate(centered, weight, strides, pads, dilations, groups, 0)
+        result[...] = integer.conv2d_accumulate(_centered(x, zero_point), weight, strides, pads, dilations, groups, 0)
         return
     x = np.pad(x, ((0, 0), (pads[0], pads[2]), (pads[1], pads[3]), (0, 0)))
     outputs, kernel_height, kernel_width, depth = weight.shape
@@ -50,6 +49,11 @@ def convolution(scalars: Sequence[int], x: Array, weight: Array, result: Array) 
         matrix = weight[group * per_group : (group + 1) * per_group].reshape(per_group, -1).T
         inputs = windows[..., group * depth : (group + 1) * depth]
         _multiply_patches(inputs, matrix, result[..., group * per_group : (group + 1) * per_group])
+
+
+def _centered(values: Array, zero_point: int) -> Array:
+    """Stored values minus their zero point, in a type that holds the difference."""
+    return values.astype(np.int16 if values.itemsize == 1 else np.int64) - zero_point
 
 
 def _one_channel_each(windows: Array, weight: Array, result: Array) -> None:
@@ -87,5 +91,5 @@ def matrix_product(scalars: Sequence[int], lhs: Array, rhs: Array, result: Array
     if result.dtype.kind == "f":
         result[...] = np.matmul(lhs, rhs)
         return
-    rows = np.atleast_2d(lhs.astype(np.int64) - zero_lhs)
-    result[...] = integer.matmul(rows, rhs.astype(np.int64) - zero_rhs).reshape(result.shape)
+    rows = np.atleast_2d(_centered(lhs, zero_lhs))
+    result[...] = integer.matmul(rows, _centered(rhs, zero_rhs)).reshape(result.shape)

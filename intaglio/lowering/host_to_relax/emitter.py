@@ -53,12 +53,14 @@ class Emitter:
         return self.builder.operator("divide", lhs, rhs)
 
     def limit(self, tensor: Expr, low: float, high: float, dtype: np.dtype[Any] | str) -> Expr:
-        """Limit elements of `dtype` to `[low, high]`; NaN stays NaN, which TVM's own clip does not promise."""
-        for bound, comparison in ((low, "less"), (high, "greater")):
+        """Limit elements of `dtype` to `[low, high]`; NaN stays NaN.
+
+        TVM gives the second operand of a maximum or minimum unless the first is larger or smaller, so the bound comes
+        first: nothing is larger or smaller than NaN.
+        """
+        for bound, operator in ((low, "maximum"), (high, "minimum")):
             if not math.isinf(bound):
-                limit = self.constant(bound, dtype)
-                outside = self.builder.operator(comparison, tensor, limit)
-                tensor = self.builder.operator("where", outside, limit, tensor)
+                tensor = self.builder.operator(operator, self.constant(bound, dtype), tensor)
         return tensor
 
     def clamped(self, tensor: Expr, result: SSAValue, clamp: ClampAttr | None) -> Expr:
