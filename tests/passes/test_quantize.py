@@ -19,7 +19,6 @@ from intaglio.ir.locations import name_of, named
 from intaglio.ir.parsing import parse_module
 from intaglio.ir.printing import print_module
 from intaglio.ir.verification import verify_module
-from intaglio.params import QuantizationParams, quantization_scheme
 from intaglio.passes.calibration.calibrate import record_ranges
 from intaglio.passes.calibration.insert_observers import InsertObservers
 from intaglio.passes.quantization.quantize import Quantize
@@ -199,14 +198,6 @@ def test_symmetric_activations_have_zero_points_of_zero():
     ]
     assert kinds
     assert all(kind.zero_point == 0 for kind in kinds if isinstance(kind, UniformQuantizedType))
-
-
-def test_options_follow_the_parameters():
-    params = QuantizationParams()
-    assert Quantize.of(params) == Quantize()
-    symmetric = quantization_scheme(asymmetric=False, per_channel=False)
-    params = params.with_activation_quantization(symmetric).with_weight_quantization(symmetric)
-    assert Quantize.of(params) == Quantize(activation_symmetric=True, weight_per_tensor=True)
 
 
 def test_a_dense_layer_by_hand():

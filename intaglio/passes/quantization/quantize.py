@@ -24,7 +24,6 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
-from intaglio.params import QuantizationParams
 from intaglio.passes.quantization.coverage import functions_with_body
 from intaglio.passes.quantization.quantizer import Options, Quantizer
 from intaglio.passes.quantization.rules import rule_of
@@ -44,14 +43,6 @@ class Quantize(ModulePass):
     name = "quantize"
     activation_symmetric: bool = False
     weight_per_tensor: bool = False
-
-    @staticmethod
-    def of(params: QuantizationParams) -> Quantize:
-        """The pass that carries out `params`."""
-        return Quantize(
-            activation_symmetric=not params.activation_quantization_scheme.asymmetric,
-            weight_per_tensor=not params.weight_quantization_scheme.per_channel,
-        )
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         """Quantize every function.
