@@ -41,8 +41,7 @@ def expect_close(op: ExpectCloseOp, operands: list[Array]) -> list[Array]:
     tolerance = op.tolerance.value.data
     integral = operands[0].dtype.kind in "iub"
     actual, expected = (operand.astype(object if integral else np.float64) for operand in operands)
-    with np.errstate(invalid="ignore"):
-        near = np.asarray(abs(actual - expected) <= tolerance, np.bool_)
+    near = np.asarray(abs(actual - expected) <= tolerance, np.bool_)
     same = np.asarray(actual == expected, np.bool_)
     if not integral:
         same |= np.isnan(actual) & np.isnan(expected)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from xdsl.dialects import func
 from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.ir import Operation, SSAValue
@@ -80,7 +81,9 @@ class Interpreter:
         for step in self._steps[name]:
             operands = [values[operand] for operand in step.op.operands]
             try:
-                results = step.compute(operands)
+                # Infinities and NaN are values like any other here.
+                with np.errstate(all="ignore"):
+                    results = step.compute(operands)
             except ValueError as error:
                 # What numerics raises for scales and sums outside the range that its formulas are defined on.
                 raise UserError(f"cannot compute {describe(step.op)}: {error}") from error

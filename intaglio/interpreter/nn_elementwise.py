@@ -67,5 +67,4 @@ def mul(op: nn.MulOp, operands: list[Array]) -> list[Array]:
 @rule(nn.DivOp)
 def div(op: nn.DivOp, operands: list[Array]) -> list[Array]:
     """Quotient, as IEEE 754 has it for zero divisors."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return [rounded(in_double(operands[0]) / in_double(operands[1]), op.result, op.clamp)]
+    return [rounded(in_double(operands[0]) / in_double(operands[1]), op.result, op.clamp)]

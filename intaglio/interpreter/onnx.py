@@ -6,6 +6,8 @@ without a schema have no meaning here.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
@@ -20,6 +22,7 @@ from xdsl.dialects.builtin import (
     IntegerAttr,
     StringAttr,
     f32,
+    i64,
 )
 from xdsl.ir import Attribute, Operation
 
@@ -30,9 +33,6 @@ from intaglio.frontend.types import type_to_proto
 from intaglio.interpreter.registry import rule
 from intaglio.interpreter.values import Array
 from intaglio.ir.locations import describe, where
-
-_FIRST_OPSET_OF_TRAINING_MODE = 14
-"""From here on BatchNormalization says by an attribute whether it trains."""
 
 _EVALUATORS: WeakKeyDictionary[Operation, ReferenceEvaluator] = WeakKeyDictionary()
 
@@ -74,7 +74,25 @@ def is_inference_batch_norm(op: OnnxOp) -> bool:
 
     ONNX's reference (1.23) takes the presence of `momentum`, which has a default, for training there.
     """
-    return op.op_type == "BatchNormalization" and 7 <= op.opset < _FIRST_OPSET_OF_TRAINING_MODE and len(op.results) == 1
+    return op.op_type == "BatchNormalization" and 7 <= op.opset < 14 and len(op.results) == 1
+
+
+def flattens_to_two_dimensions(op: OnnxOp) -> bool:
+    """Whether a node normalizes over all dimensions from `axis` on, as softmax and its kin did before opset 13.
+
+    ONNX's reference (1.23) normalizes over `axis` alone in every opset.
+    """
+    return op.op_type in ("Softmax", "LogSoftmax", "Hardmax") and not op.domain and op.opset < 13
+
+
+def faithful_form(op: OnnxOp) -> tuple[int, Mapping[str, Attribute]]:
+    """The opset and attributes with which ONNX's reference computes what the node means."""
+    attributes = op.node_attributes()
+    if is_inference_batch_norm(op):
+        return 15, {name: value for name, value in attributes.items() if name == "epsilon"}
+    if flattens_to_two_dimensions(op):
+        return 13, {"axis": IntegerAttr(1, i64)}
+    return op.opset, attributes
 
 
 def evaluator_of(op: OnnxOp) -> ReferenceEvaluator:
@@ -90,10 +108,7 @@ def evaluator_of(op: OnnxOp) -> ReferenceEvaluator:
     inputs = ["" if value is None else f"input_{index}" for index, value in enumerate(op.node_inputs())]
     outputs = ["" if value is None else f"output_{index}" for index, value in enumerate(op.node_outputs())]
     node = helper.make_node(op.op_type, inputs, outputs, domain=op.domain)
-    opset, attributes = op.opset, op.node_attributes()
-    if is_inference_batch_norm(op):
-        opset = _FIRST_OPSET_OF_TRAINING_MODE
-        attributes = {name: value for name, value in attributes.items() if name == "epsilon"}
+    opset, attributes = faithful_form(op)
     node.attribute.extend(attribute_proto(op, name, value) for name, value in attributes.items())
     present = [(name, value) for name, value in zip(inputs, op.node_inputs(), strict=True) if value is not None]
     graph = helper.make_graph(
@@ -116,7 +131,21 @@ def initializer(op: InitializerOp, operands: list[Array]) -> list[Array]:
 
 @rule(OnnxOp)
 def node(op: OnnxOp, operands: list[Array]) -> list[Array]:
-    """What ONNX's reference evaluator computes."""
+    """What ONNX's reference evaluator computes, given the node in a form that it understands as ONNX says."""
+    if flattens_to_two_dimensions(op):
+        axis = op.node_attributes().get("axis")
+        shape = operands[0].shape
+        leading = math.prod(shape[: attribute_value(axis) if axis is not None else 1])
+        return [result.reshape(shape) for result in evaluated(op, [operands[0].reshape(leading, -1)])]
+    return evaluated(op, operands)
+
+
+def evaluated(op: OnnxOp, operands: list[Array]) -> list[Array]:
+    """The results of a node's evaluator.
+
+    Raises:
+        UserError: the evaluator cannot run the node on these values.
+    """
     try:
         if op not in _EVALUATORS:
             _EVALUATORS[op] = evaluator_of(op)

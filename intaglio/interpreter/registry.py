@@ -18,6 +18,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import numpy as np
 from xdsl.ir import Operation
 
 import intaglio.interpreter as package
@@ -110,4 +111,5 @@ def evaluate(op: Operation, operands: list[Array]) -> list[Array]:
     function = find_rule(op)
     if function is None:
         raise missing_rule(op)
-    return function(op, operands)
+    with np.errstate(all="ignore"):
+        return function(op, operands)

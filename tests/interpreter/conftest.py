@@ -1,0 +1,104 @@
+"""What the tests of interpreter rules share: run one operation, and TOSA's integer formulas in Python integers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from math import floor
+
+import numpy as np
+import pytest
+from xdsl.dialects import func
+from xdsl.dialects.builtin import FunctionType, ModuleOp, TensorType, f32
+from xdsl.ir import Attribute, Block, Operation, Region
+
+from intaglio.dialects.quant import UniformQuantizedType
+from intaglio.interpreter import Interpreter
+from intaglio.ir.verification import verify_module
+
+
+@pytest.fixture(scope="session")
+def run_op() -> Callable[..., np.ndarray]:
+    """Run the operation that `build` makes of values; arguments are float arrays or (stored array, element type)."""
+
+    def run(build: Callable[..., Operation], *arguments: np.ndarray | tuple[np.ndarray, Attribute]) -> np.ndarray:
+        pairs = [argument if isinstance(argument, tuple) else (argument, f32) for argument in arguments]
+        types = [TensorType(kind, array.shape) for array, kind in pairs]
+        block = Block(arg_types=types)
+        op = build(*block.args)
+        block.add_ops([op, func.ReturnOp(*op.results)])
+        kind = FunctionType.from_lists(types, [result.type for result in op.results])
+        module = ModuleOp([func.FuncOp("main", kind, Region(block))])
+        verify_module(module)
+        (result,) = Interpreter(module).run("main", [array for array, _ in pairs])
+        return result
+
+    return run
+
+
+class Tosa:
+    """The formulas of TOSA 1.0 on Python integers, typed from the specification."""
+
+    @staticmethod
+    def multiplier(real: float) -> tuple[int, int]:
+        """RESCALE's multiplier in [2^30, 2^31) and shift for a real factor."""
+        exact, shift = Fraction(real), 31
+        while exact * 2**shift >= 2**31:
+            shift -= 1
+        while exact * 2**shift < 2**30:
+            shift += 1
+        multiplier = floor(exact * 2**shift + Fraction(1, 2))
+        return (multiplier // 2, shift - 1) if multiplier == 2**31 else (multiplier, shift)
+
+    @staticmethod
+    def apply_scale_32(value: int, multiplier: int, shift: int) -> int:
+        """The multiplication with a single rounding."""
+        return (int(value) * multiplier + (1 << (shift - 1))) >> shift
+
+    @staticmethod
+    def reciprocal_scale(count: int) -> tuple[int, int]:
+        """Multiplier and shift of a division by a count."""
+        leading = 32 - (count - 1).bit_length()
+        numerator = ((1 << 30) + 1) << (32 - leading)
+        return numerator // count, 30 + 32 - leading
+
+    def rescale(self, value: int, real: float, kind: UniformQuantizedType) -> int:
+        """A value in units of another scale as a stored value of `kind`."""
+        stored = self.apply_scale_32(value, *self.multiplier(real)) + kind.zero_point
+        return min(max(stored, kind.storage_min), kind.storage_max)
+
+
+@pytest.fixture(scope="session")
+def tosa() -> Tosa:
+    return Tosa()
+
+
+@pytest.fixture(scope="session")
+def real() -> Callable[[np.ndarray, UniformQuantizedType], np.ndarray]:
+    """The real values that stored values stand for, in double precision."""
+    return lambda stored, kind: (stored.astype(np.float64) - kind.zero_point) * kind.scale
+
+
+@pytest.fixture(scope="session")
+def assert_within_one_step() -> Callable[[np.ndarray, np.ndarray, UniformQuantizedType], None]:
+    """Hold stored values to the quantization of real ones, give or take one step."""
+
+    def check(stored: np.ndarray, expected: np.ndarray, kind: UniformQuantizedType) -> None:
+        steps = np.clip(np.rint(expected / kind.scale) + kind.zero_point, kind.storage_min, kind.storage_max)
+        assert np.abs(stored.astype(np.int64) - steps).max() <= 1
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def random_stored() -> Callable[..., np.ndarray]:
+    """Random stored values of a type, the ends of its range among them."""
+
+    def make(rng: np.random.Generator, shape: tuple[int, ...], kind: UniformQuantizedType) -> np.ndarray:
+        dtype = np.int8 if kind.storage_min < 0 else np.uint8
+        values = rng.integers(kind.storage_min, kind.storage_max, shape, dtype, endpoint=True)
+        if values.size >= 2:
+            values.flat[0], values.flat[-1] = kind.storage_min, kind.storage_max
+        return values
+
+    return make
