@@ -1,1 +1,64 @@
-"""Intaglio: from a trained ONNX model to an accelerator instruction stream, every stage as textual IR."""
+"""Intaglio: from a trained ONNX model to an accelerator instruction stream, every stage as textual IR.
+
+```python
+import intaglio as ig
+
+network = ig.load("model.onnx")
+model = network.quantize("calibration.npz")
+model.compile("model.igpkg", target="gen1")
+outputs = ig.Session("model.igpkg").run({"input": image})
+```
+
+The names below are imported when they are first used, so that `import intaglio` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from intaglio.compiler import compile_model
+    from intaglio.errors import UserError
+    from intaglio.network import Network, QuantizedNetwork, load
+    from intaglio.params import CalibrationMethod, QuantizationParams, default_quantization, quantization_scheme
+    from intaglio.phases import CompileOptions
+    from intaglio.runtime.session import Session
+
+__all__ = [
+    "CalibrationMethod",
+    "CompileOptions",
+    "Network",
+    "QuantizationParams",
+    "QuantizedNetwork",
+    "Session",
+    "UserError",
+    "compile_model",
+    "default_quantization",
+    "load",
+    "quantization_scheme",
+]
+
+_MODULES = {
+    "CalibrationMethod": "params",
+    "CompileOptions": "phases",
+    "Network": "network",
+    "QuantizationParams": "params",
+    "QuantizedNetwork": "network",
+    "Session": "runtime.session",
+    "UserError": "errors",
+    "compile_model": "compiler",
+    "default_quantization": "params",
+    "load": "network",
+    "quantization_scheme": "params",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,211 @@
+"""Running phases: from a file to a file, or on a module in memory, from any phase to any.
+
+Compilation may stop after any phase before `package` and resume from the text, with the same package in the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from xdsl.dialects.builtin import ModuleOp, StringAttr
+
+from intaglio.data import load_samples
+from intaglio.errors import UserError
+from intaglio.frontend.exporter import main_function
+from intaglio.frontend.importer import import_model
+from intaglio.ir.context import make_context
+from intaglio.ir.parsing import read_module
+from intaglio.ir.printing import WEIGHTS_FILE, weights_in, write_module
+from intaglio.ir.verification import verify_module
+from intaglio.passes.calibration.calibrate import Calibrate, record_ranges
+from intaglio.passes.manager import PassManager
+from intaglio.passes.partition.placement import HOST, fail_on_host
+from intaglio.phases import PHASE, PHASE_NAMES, PHASES, CompileOptions, Phase, phase_index
+from intaglio.runtime.package import Package, write_package
+from intaglio.runtime.packaging import interface, package_of
+from intaglio.targets.target import load_target
+
+_SHARED_WEIGHTS = "weights.safetensors"
+"""The weights file of dumped phases."""
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with a phase, the units of work done in it, and how many there are, if that is known."""
+
+
+def compile_model(
+    source: str | Path,
+    output: str | Path,
+    options: CompileOptions | None = None,
+    *,
+    compile_to: str = "package",
+    compile_from: str | None = None,
+    dump_phases_to: str | Path | None = None,
+    progress: Progress | None = None,
+) -> ModuleOp | Package:
+    """Compile a file to a file.
+
+    Args:
+        source: an ONNX model, or with `compile_from` the text of a module.
+        output: the package, or with `compile_to` the text of the module at the end of that phase. Written in one
+            step, when everything has succeeded.
+        options: see `CompileOptions`.
+        compile_to: the last phase to run.
+        compile_from: the phase that `source` is the result of.
+        dump_phases_to: folder to write the module at the end of every phase to, as `01_import.mlir` and so on,
+            with one weights file.
+        progress: called as the work goes on.
+
+    Returns:
+        The package, or with `compile_to` the module.
+
+    Raises:
+        UserError: something is wrong with the input or the options.
+    """
+    options = options or CompileOptions()
+    last = phase_index(compile_to, where="--compile-to")
+    first = 0 if compile_from is None else phase_index(compile_from, where="--compile-from") + 1
+    if first > last:
+        raise UserError(
+            f"there is nothing to do from {compile_from} to {compile_to}",
+            where="--compile-from",
+            hint=f"the phases are, in order: {', '.join(PHASE_NAMES)}",
+        )
+    check_options(options, first, last)
+    if not Path(output).absolute().parent.is_dir():
+        raise UserError("the folder does not exist", where=str(Path(output).parent))
+    if compile_from is None:
+        module = import_phase(source, options, progress)
+        _dump(module, 0, dump_phases_to)
+        first = 1
+    else:
+        module = resume(source, compile_from)
+    for index in range(first, min(last + 1, len(PHASES) - 1)):
+        run_phase(module, PHASES[index], options, progress)
+        _dump(module, index, dump_phases_to)
+    if compile_to != "package":
+        _write(module, Path(output), f"{Path(output).stem}.safetensors")
+        return module
+    return package_phase(module, output, progress)
+
+
+def check_options(options: CompileOptions, first: int, last: int) -> None:
+    """Find mistakes in options before work begins.
+
+    Args:
+        options: what the user asked for.
+        first: index of the first phase to run.
+        last: index of the last phase to run.
+
+    Raises:
+        UserError: there is no such target, or calibration data is missing.
+    """
+    if options.target is not None and options.target != HOST:
+        load_target(options.target)
+    if first <= PHASE_NAMES.index("calibrate") <= last and options.calibration is None:
+        raise UserError(
+            "calibration data is needed to quantize the model",
+            hint="--calibration DATA.npz, with one array for each model input, samples on the first axis",
+        )
+
+
+def import_phase(source: str | Path, options: CompileOptions, progress: Progress | None = None) -> ModuleOp:
+    """Run the phase `import`.
+
+    Raises:
+        UserError: the file is no ONNX model that can be compiled, or calibration data does not fit its inputs.
+    """
+    _report(progress, "import", 0, None)
+    module = import_model(source, shapes=options.shapes or None)
+    if isinstance(options.calibration, str | Path):
+        # Wrong names and shapes are found here and not after the graph has been optimised.
+        inputs, _ = interface(main_function(module))
+        load_samples(options.calibration, {tensor.name: tensor.shape for tensor in inputs})
+    module.attributes[PHASE] = StringAttr("import")
+    return module
+
+
+def resume(path: str | Path, phase: str) -> ModuleOp:
+    """Read the module that a phase has left.
+
+    Raises:
+        UserError: the file cannot be read or is not what that phase leaves.
+    """
+    module = read_module(path)
+    attribute = module.attributes.get(PHASE)
+    found = attribute.data if isinstance(attribute, StringAttr) else None
+    if found != phase:
+        what = f"of the phase {found}" if found else "of no phase"
+        raise UserError(
+            f"this is the text {what}, not of {phase}",
+            where=str(path),
+            hint=f"--compile-from={found}" if found in PHASE_NAMES else f"the module needs {PHASE} = {phase!r}",
+        )
+    module.attributes.pop(WEIGHTS_FILE, None)
+    return module
+
+
+def run_phase(module: ModuleOp, phase: Phase, options: CompileOptions, progress: Progress | None = None) -> None:
+    """Run one of the phases between `import` and `package` on a module, in place.
+
+    Raises:
+        UserError: something is wrong with the module or the options.
+    """
+    _report(progress, phase.name, 0, None)
+    context = make_context()
+    for step in phase.steps:
+        current = step.make(options)
+        if isinstance(current, Calibrate):
+            _calibrate(module, options, progress)
+        else:
+            PassManager((current,), verify_each=False).run(context, module)
+    verify_module(module)
+    if phase.name == "partition" and options.fail_on_host:
+        fail_on_host(module)
+    module.attributes[PHASE] = StringAttr(phase.name)
+
+
+def _calibrate(module: ModuleOp, options: CompileOptions, progress: Progress | None) -> None:
+    data = options.calibration
+    total = None
+    if isinstance(data, str | Path):
+        inputs, _ = interface(main_function(module))
+        data = load_samples(data, {tensor.name: tensor.shape for tensor in inputs})
+        total = len(data)
+    assert data is not None, "check_options asks for data"
+    record_ranges(module, data, progress=lambda done: _report(progress, "calibrate", done, total))
+
+
+def package_phase(module: ModuleOp, output: str | Path, progress: Progress | None = None) -> Package:
+    """Run the phase `package` and write the file.
+
+    Raises:
+        UserError: an operation cannot run on the host, values are missing, or the file cannot be written.
+    """
+    _report(progress, "package", 0, None)
+    package = package_of(module)
+    write_package(package, output)
+    return package
+
+
+def _report(progress: Progress | None, phase: str, done: int, total: int | None) -> None:
+    if progress is not None:
+        progress(phase, done, total)
+
+
+def _dump(module: ModuleOp, index: int, folder: str | Path | None) -> None:
+    if folder is None:
+        return
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot create the folder: {error.strerror or error}", where=str(folder)) from error
+    _write(module, Path(folder) / f"{index + 1:02}_{PHASE_NAMES[index]}.mlir", _SHARED_WEIGHTS)
+
+
+def _write(module: ModuleOp, path: Path, weights_file: str) -> None:
+    """Write a module and its weights, which are in a file of the given name beside it."""
+    if weights_in(module):
+        module.attributes[WEIGHTS_FILE] = StringAttr(weights_file)
+    write_module(module, path)
+    module.attributes.pop(WEIGHTS_FILE, None)

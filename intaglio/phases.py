@@ -1,0 +1,161 @@
+"""The phases from an ONNX file to a package, and the passes each consists of.
+
+Between two phases there is a module and nothing else: all that later phases need is in its text and in the weights
+file beside it. `intaglio.compiler` runs phases; this module only names them, and imports a pass when it is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from xdsl.passes import ModulePass
+
+from intaglio.errors import UserError
+from intaglio.params import QuantizationParams, default_quantization
+from intaglio.passes.base import get_pass
+from intaglio.passes.pipeline import suggestion
+
+PHASE = "intaglio.phase"
+"""Module attribute: the last phase that has been run."""
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+Samples = Iterable[Mapping[str, Array]]
+"""One array per model input by name, of the input's shape, for each sample."""
+
+
+@dataclass(frozen=True)
+class CompileOptions:
+    """What the phases need to know besides the model.
+
+    Args:
+        target: a preset such as `gen1`, a description file (`.toml`), or `host` for no accelerator. None: that of the
+            module when resuming after `partition`, else `gen1`.
+        shapes: shapes of inputs by name, for models that leave dimensions open.
+        calibration: an `.npz` file or samples; needed when the phase `calibrate` is run.
+        params: how to quantize.
+        fail_on_host: refuse a model of which the host has to compute a part.
+    """
+
+    target: str | None = None
+    shapes: Mapping[str, Sequence[int]] = field(default_factory=dict[str, Sequence[int]])
+    calibration: str | Path | Samples | None = None
+    params: QuantizationParams = default_quantization
+    fail_on_host: bool = False
+
+
+PassOptions = Callable[[CompileOptions], dict[str, object]]
+
+
+def _no_options(options: CompileOptions) -> dict[str, object]:
+    return {}
+
+
+def _observers(options: CompileOptions) -> dict[str, object]:
+    return {"method": options.params.calibration_method.name}
+
+
+def _calibration(options: CompileOptions) -> dict[str, object]:
+    return {"data": str(options.calibration) if isinstance(options.calibration, str | Path) else "DATA.npz"}
+
+
+def _quantization(options: CompileOptions) -> dict[str, object]:
+    return {
+        "activation_symmetric": not options.params.activation_quantization_scheme.asymmetric,
+        "weight_per_tensor": not options.params.weight_quantization_scheme.per_channel,
+    }
+
+
+def _target(options: CompileOptions) -> dict[str, object]:
+    return {"target": options.target or "gen1"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A pass of a phase.
+
+    Args:
+        name: the pass's name.
+        options: gives the pass's options.
+    """
+
+    name: str
+    options: PassOptions = _no_options
+
+    def make(self, options: CompileOptions) -> ModulePass:
+        """The pass, configured."""
+        return get_pass(self.name)(**self.options(options))
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A named stretch of the compilation.
+
+    Args:
+        name: what command lines call it.
+        result: what the module is at its end.
+        steps: its passes in order; `import` and `package` have none.
+    """
+
+    name: str
+    result: str
+    steps: tuple[Step, ...] = ()
+
+    def pipeline(self, options: CompileOptions) -> str:
+        """The phase's passes as text that `intaglio-opt -p` takes."""
+        return ",".join(str(step.make(options)) for step in self.steps)
+
+
+PHASES: tuple[Phase, ...] = (
+    Phase("import", "onnx dialect: the ONNX graph, nothing lost, with static shapes"),
+    Phase(
+        "graph",
+        "nn dialect, float: NHWC operators, folded and fused",
+        (
+            Step("onnx-to-nn"),
+            Step("fold-constants"),
+            Step("fold-transposes"),
+            Step("fold-batch-norm"),
+            Step("fuse-hard-swish"),
+            Step("fuse-activation"),
+            Step("fold-constants"),
+            Step("eliminate-dead-code"),
+        ),
+    ),
+    Phase(
+        "calibrate",
+        "nn and quant.observe with the range of every tensor to be quantized",
+        (Step("insert-observers", _observers), Step("calibrate", _calibration)),
+    ),
+    Phase("quantize", "nn on quantized types, with casts at the edges", (Step("quantize", _quantization),)),
+    Phase(
+        "partition",
+        "@main for the host, one function for each accelerator region",
+        (Step("assign-devices", _target), Step("outline-regions")),
+    ),
+    Phase(
+        "npu",
+        "npu dialect: tiles in the scratchpad, transfers, tasks and tokens",
+        (Step("nn-to-npu"), Step("overlap-transfers"), Step("allocate-scratchpad"), Step("insert-tokens")),
+    ),
+    Phase("isa", "isa dialect: one operation an instruction", (Step("npu-to-isa"),)),
+    Phase("package", "a file that runs: instructions, constants, host library, manifest"),
+)
+
+PHASE_NAMES: tuple[str, ...] = tuple(phase.name for phase in PHASES)
+
+
+def phase_index(name: str, *, where: str) -> int:
+    """Position of the phase called `name`.
+
+    Raises:
+        UserError: there is none; `where` names the option that asked for it.
+    """
+    if name not in PHASE_NAMES:
+        hint = suggestion(name, PHASE_NAMES) or f"phases: {', '.join(PHASE_NAMES)}"
+        raise UserError(f"there is no phase {name!r}", where=where, hint=hint)
+    return PHASE_NAMES.index(name)

@@ -1,0 +1,101 @@
+"""From a module at the end of phase `isa` to a package: host code compiled, instructions encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from xdsl.dialects import func
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr
+from xdsl.ir import Attribute, SSAValue
+
+from intaglio.dialects.isa import ProgramOp
+from intaglio.errors import UserError
+from intaglio.frontend.exporter import main_function
+from intaglio.interpreter.values import value_dtype, value_shape
+from intaglio.lowering.host_to_relax import host_to_relax
+from intaglio.lowering.isa_to_bytes import program_binary
+from intaglio.lowering.tvm import compile_library, host_baseline
+from intaglio.passes.partition.placement import HOST, TARGET, placement
+from intaglio.runtime.package import Package, PlacedOperation, TensorSpec
+from intaglio.targets.binary import ProgramBinary
+from intaglio.targets.target import load_target
+
+_COMPILERS = ("intaglio", "xdsl", "apache-tvm", "ziglang", "numpy")
+"""Distributions whose versions decide the content of a package."""
+
+
+def interface(function: func.FuncOp) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Return the inputs and outputs of a function under their ONNX names.
+
+    Values without one are called `input_0`, `output_0` and so on by their place.
+
+    Raises:
+        UserError: a name occurs twice.
+    """
+    terminator = function.body.block.last_op
+    assert terminator is not None
+    inputs = _specs(function.body.block.args, function.arg_attrs, "input")
+    outputs = _specs(terminator.operands, function.res_attrs, "output")
+    for tensors in (inputs, outputs):
+        names = [tensor.name for tensor in tensors]
+        for name in names:
+            if names.count(name) > 1:
+                raise UserError(f"two tensors of @{function.sym_name.data} are called {name!r}")
+    return inputs, outputs
+
+
+def _specs(
+    values: Sequence[SSAValue], attributes: ArrayAttr[DictionaryAttr] | None, label: str
+) -> tuple[TensorSpec, ...]:
+    specs: list[TensorSpec] = []
+    for index, value in enumerate(values):
+        name: Attribute | None = attributes.data[index].data.get("onnx.name") if attributes is not None else None
+        text = name.data if isinstance(name, StringAttr) else f"{label}_{index}"
+        specs.append(TensorSpec(text, value_shape(value), value_dtype(value).name))
+    return tuple(specs)
+
+
+def package_of(module: ModuleOp) -> Package:
+    """Compile the host's part of a module and encode its programs.
+
+    Args:
+        module: a module at the end of phase `isa`.
+
+    Raises:
+        UserError: the module is not at that phase, an operation cannot run on the host, or values are missing.
+    """
+    function = main_function(module)
+    programs = [op for op in module.ops if isinstance(op, ProgramOp)]
+    for op in module.ops:
+        if not isinstance(op, func.FuncOp | ProgramOp) or (isinstance(op, func.FuncOp) and op is not function):
+            raise UserError(f"a module to be packaged has @main and programs, got {op.name}")
+    regions = tuple(program_binary(program) for program in programs)
+    library = compile_library(host_to_relax(function, {region.name: index for index, region in enumerate(regions)}))
+    inputs, outputs = interface(function)
+    target = _text(module, TARGET, HOST)
+    return Package(
+        model=_text(module, "intaglio.model", "model"),
+        target=load_target(target) if regions and target != HOST else None,
+        inputs=inputs,
+        outputs=outputs,
+        host_library=library,
+        host_baseline=host_baseline(),
+        regions=regions,
+        placement=(*_on_host(module), *(place for region in regions for place in _on_accelerator(region))),
+        versions={name: version(name) for name in _COMPILERS},
+    )
+
+
+def _text(module: ModuleOp, name: str, default: str) -> str:
+    attribute = module.attributes.get(name)
+    return attribute.data if isinstance(attribute, StringAttr) else default
+
+
+def _on_host(module: ModuleOp) -> list[PlacedOperation]:
+    return [PlacedOperation(place.name, place.kind, HOST, place.reason) for place in placement(module)]
+
+
+def _on_accelerator(region: ProgramBinary) -> list[PlacedOperation]:
+    names = dict.fromkeys(name for name in region.debug if name is not None)
+    return [PlacedOperation(name, None, region.name, None) for name in names]

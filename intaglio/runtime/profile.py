@@ -1,0 +1,103 @@
+"""What running a package once costs on the accelerator, by the simulator's clock; the same for all data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from intaglio.targets.simulator import Program
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """The cost of what one ONNX node has become.
+
+    Args:
+        name: the node, or None for instructions without.
+        region: the accelerator region it is in.
+        cycles: its part of the region's cycles; the parts add up.
+        macs: multiply-accumulate operations, those of padding included.
+        mac_utilization: `macs` of what the array could do in `cycles`.
+        dram_bytes: bytes read and written over the DRAM port.
+        instructions: number of instruction words.
+    """
+
+    name: str | None
+    region: str
+    cycles: int
+    macs: int
+    mac_utilization: float
+    dram_bytes: int
+    instructions: int
+
+
+@dataclass(frozen=True)
+class PackageProfile:
+    """The cost of running a package once. Time on the host is not counted.
+
+    Args:
+        cycles: of all regions, one after another.
+        macs: multiply-accumulate operations, those of padding included.
+        mac_utilization: `macs` of what the array could do in `cycles`.
+        dram_bytes: bytes read and written over the DRAM port.
+        dram_bytes_read: those read.
+        dram_bytes_written: those written.
+        instructions: number of instruction words.
+        regions: number of accelerator regions.
+        target: name of the accelerator, or `host`.
+        layers: by region and ONNX node, in the order of their first instruction.
+    """
+
+    cycles: int
+    macs: int
+    mac_utilization: float
+    dram_bytes: int
+    dram_bytes_read: int
+    dram_bytes_written: int
+    instructions: int
+    regions: int
+    target: str
+    layers: tuple[LayerCost, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain values, for JSON."""
+        return asdict(self)
+
+
+def profile_programs(programs: Sequence[Program]) -> PackageProfile:
+    """Sum up the profiles of a package's regions."""
+    layers: list[LayerCost] = []
+    cycles = macs = read = written = instructions = array_steps = 0
+    for program in programs:
+        profile = program.profile()
+        cycles += profile.cycles
+        macs += profile.macs
+        read += profile.dram_bytes["read"]
+        written += profile.dram_bytes["written"]
+        instructions += profile.instructions
+        array_steps += profile.cycles * program.target.array_size**2
+        layers += [
+            LayerCost(
+                layer.name,
+                program.binary.name,
+                layer.cycles,
+                layer.macs,
+                layer.mac_utilization,
+                sum(layer.dram_bytes.values()),
+                layer.instructions,
+            )
+            for layer in profile.layers
+        ]
+    return PackageProfile(
+        cycles=cycles,
+        macs=macs,
+        mac_utilization=macs / array_steps if array_steps else 0.0,
+        dram_bytes=read + written,
+        dram_bytes_read=read,
+        dram_bytes_written=written,
+        instructions=instructions,
+        regions=len(programs),
+        target=programs[0].target.name if programs else "host",
+        layers=tuple(layers),
+    )
