@@ -63,7 +63,7 @@ def parameter_bytes(rng: np.random.Generator, channels: int) -> np.ndarray:
     return values.astype("<i4").reshape(-1).view(np.int8)
 
 
-def run(make_case, transfer, seed: int, channels: int, body: str, written: int) -> None:
+def check_equal(make_case, transfer, seed: int, channels: int, body: str, written: int) -> None:
     """Load random data and parameters, run the body (waits on 0 and 1, signals 3), store all that it may write."""
     rng = np.random.default_rng(seed)
     parameters = parameter_bytes(rng, channels)
@@ -102,7 +102,7 @@ def test_multiply_and_requantize(make_case, transfer, data: st.DataObject) -> No
     body += grid("vector.window", columns, rows, 0, 0) + output(outer, columns, spare) + scale(pick, 0) + clamp(pick)
     body += f"vector.parameters base={PARAMETERS}\n"
     body += f"vector.requantize accumulator={accumulator} channels={outer} wait=1,2 signal=3\n"
-    run(make_case, transfer, pick(0, 9999), outer, body, rows * columns * (outer + spare))
+    check_equal(make_case, transfer, pick(0, 9999), outer, body, rows * columns * (outer + spare))
 
 
 @SETTINGS
@@ -119,7 +119,7 @@ def test_instructions_with_taps(make_case, transfer, kind: str, data: st.DataObj
     body += scale(pick, 0) + scale(pick, 1) + clamp(pick)
     body += "matrix.window columns=1 rows=1 step_x=0 step_y=0 wait=0\n"
     body += f"vector.{kind} channels={channels} x0={pick(-20, 40)} y0={pick(-4, 6)} wait=1 signal=3\n"
-    run(make_case, transfer, pick(0, 9999), channels, body, rows * columns * (channels + spare))
+    check_equal(make_case, transfer, pick(0, 9999), channels, body, rows * columns * (channels + spare))
 
 
 @SETTINGS
@@ -138,7 +138,7 @@ def test_instructions_without_taps(make_case, transfer, kind: str, data: st.Data
     )
     body += "matrix.window columns=1 rows=1 step_x=0 step_y=0 wait=0\n"
     body += f"vector.{kind} channels={channels} x0={pick(-20, 40)} y0={pick(-2, 4)} wait=1 signal=3\n"
-    run(make_case, transfer, pick(0, 9999), channels, body, rows * columns * (channels + spare))
+    check_equal(make_case, transfer, pick(0, 9999), channels, body, rows * columns * (channels + spare))
 
 
 @SETTINGS
@@ -157,19 +157,26 @@ def test_transfers(make_case, transfer, data: st.DataObject) -> None:
         distance *= counts[level]
     low = sum(min(0, (count - 1) * stride) for count, stride in zip(counts, strides, strict=True))
     high = sum(max(0, (count - 1) * stride) for count, stride in zip(counts, strides, strict=True)) + size
+    dram_strides = [pick(-40, 40) for _ in range(3)]
     shape = "".join(
-        f"load.shape level={level} count={counts[level]} dram_stride={pick(-40, 40)} "
+        f"load.shape level={level} count={counts[level]} dram_stride={dram_strides[level]} "
         f"scratchpad_stride={strides[level]}\n"
         for level in range(3)
     )
     span = high - low
     body = transfer("load", 0, OUTPUT, span, offset=12) + shape
-    body += f"load.run region=2 dram_offset={pick(500, 2000)} scratchpad={OUTPUT - low} bytes={size} signal=3\n"
+    offset = pick(500, 2000)
+    body += f"load.run region=2 dram_offset={offset} scratchpad={OUTPUT - low} bytes={size} signal=3\n"
     case = make_case(
         body + transfer("store", 3, OUTPUT, span, masks="wait=3") + "end",
         constants=np.zeros(span + 12, np.int8),
         inputs=[(4000,)],
         outputs=[(span,)],
     )
-    rng = np.random.default_rng(pick(0, 9999))
-    case.run(rng.integers(-128, 128, 4000).astype(np.int8))
+    x = np.random.default_rng(pick(0, 9999)).integers(-128, 128, 4000).astype(np.int8)
+    expected = np.zeros(span, np.int8)
+    for index in np.ndindex(*counts):
+        source = offset + int(np.dot(index, dram_strides))
+        destination = int(np.dot(index, strides)) - low
+        expected[destination : destination + size] = x[source : source + size]
+    np.testing.assert_array_equal(case.run(x)[0], expected)
