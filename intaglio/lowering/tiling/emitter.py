@@ -157,9 +157,7 @@ def _transfer(shape: Shape, region: Block) -> npu.Transfer:
         if region.columns == width and region.bytes <= _LARGEST_LOAD:
             return npu.Transfer(start, 0, region.bytes)
         return npu.Transfer(start, 0, run, region.rows, row, run)
-    return npu.Transfer(
-        start, 0, region.channels, region.columns, channels, region.channels, region.rows, row, run
-    )
+    return npu.Transfer(start, 0, region.channels, region.columns, channels, region.channels, region.rows, row, run)
 
 
 def _reversed(transfer: npu.Transfer) -> npu.Transfer:

@@ -117,9 +117,7 @@ class MatrixTasks:
     ) -> None:
         """Multiply a tile with the weights of one piece."""
         y, x = self.layer.window.y, self.layer.window.x
-        first = source.origin(
-            tile.y0 * y.stride - y.before + piece.row * y.dilation, tile.x0 * x.stride - x.before
-        )
+        first = source.origin(tile.y0 * y.stride - y.before + piece.row * y.dilation, tile.x0 * x.stride - x.before)
         outer = group.channels
         self.emitter.task(
             npu.MatrixMultiplyOp,
@@ -155,9 +153,7 @@ class MatrixTasks:
 def _cut(block: Block, rows: int, columns: int) -> Iterator[Block]:
     for y in range(block.y0, block.y1, rows):
         for x in range(block.x0, block.x1, columns):
-            yield Block(
-                block.n, y, min(y + rows, block.y1), x, min(x + columns, block.x1), block.c0, block.c1
-            )
+            yield Block(block.n, y, min(y + rows, block.y1), x, min(x + columns, block.x1), block.c0, block.c1)
 
 
 def slice_run(members: Sequence[OutputGroup]) -> tuple[int, int]:

@@ -154,9 +154,7 @@ def _as_tiles(run: Array, array_size: int) -> tuple[Array, int]:
     return np.ascontiguousarray(run).reshape(kernel_rows, kernel_columns * cuts, inner, outer), inner
 
 
-def _pieces(
-    taps: tuple[int, ...], inner: int, outer: int, largest: int, step: int, first_byte: int
-) -> Iterator[Piece]:
+def _pieces(taps: tuple[int, ...], inner: int, outer: int, largest: int, step: int, first_byte: int) -> Iterator[Piece]:
     """Cut the taps `rows x columns` of a run into pieces of at most `largest` bytes: by rows, then by columns."""
     rows, columns = taps
     tile = inner * outer
@@ -178,9 +176,7 @@ def _pieces(
 def _moved(piece: Piece, offset: int) -> Piece:
     if not offset:
         return piece
-    return Piece(
-        piece.offset + offset, piece.row, piece.rows, piece.columns, piece.first_byte, piece.step, piece.inner
-    )
+    return Piece(piece.offset + offset, piece.row, piece.rows, piece.columns, piece.first_byte, piece.step, piece.inner)
 
 
 def bundle_groups(weight: Array, groups: int, array_size: int) -> tuple[Array, int]:
@@ -201,7 +197,7 @@ def bundle_groups(weight: Array, groups: int, array_size: int) -> tuple[Array, i
     if bundle == 1:
         return weight, groups
     joined = np.zeros((outputs, kernel_rows, kernel_columns, bundle, channels), np.int8)
-    output: Array = np.arange(outputs)
+    output = np.arange(outputs, dtype=np.int64)
     joined[output, :, :, output // per_group % bundle] = weight
     return joined.reshape(outputs, kernel_rows, kernel_columns, bundle * channels), groups // bundle
 

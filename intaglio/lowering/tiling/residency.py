@@ -205,9 +205,7 @@ class _Planner:
             if fits and (copies == 1 or fits >= min(enough, rows)):
                 return BlockSize(divide_up(rows, divide_up(rows, fits)), widest, channels)
         for share in (room // 2, room):
-            fits = _largest(
-                widest, lambda n, share=share: self._block_bytes(layer, BlockSize(1, n, channels)) <= share
-            )
+            fits = _largest(widest, lambda n, share=share: self._block_bytes(layer, BlockSize(1, n, channels)) <= share)
             if fits:
                 return BlockSize(1, fits, channels)
         if layer.splits_channels:

@@ -117,9 +117,7 @@ class VectorTasks:
             map=npu.FeatureMapAttr(source.feature_map(pad)),
             placement=npu.PlacementAttr(output.placement(tile.y0, tile.x0)),
             window=npu.GridAttr(npu.Grid(tile.rows, tile.columns, y.stride, x.stride * source.column_stride)),
-            origin=npu.OriginAttr(
-                source.origin(tile.y0 * y.stride - y.before, tile.x0 * x.stride - x.before)
-            ),
+            origin=npu.OriginAttr(source.origin(tile.y0 * y.stride - y.before, tile.x0 * x.stride - x.before)),
             channels=tile.channels,
             **properties,
         )
@@ -169,9 +167,7 @@ def _max_pool(tasks: VectorTasks, sources: list[View], output: View, tile: Block
     tasks.emit(npu.MaxOp, [], sources[0], output, tile, FULL.low, taps=taps, bounds=bounds)
 
 
-def _average_pool(
-    tasks: VectorTasks, sources: list[View], output: View, tile: Block, loaded: Constants | None
-) -> None:
+def _average_pool(tasks: VectorTasks, sources: list[View], output: View, tile: Block, loaded: Constants | None) -> None:
     layer = tasks.layer
     assert isinstance(layer, AveragePoolLayer)
     tasks.emit(

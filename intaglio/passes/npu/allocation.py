@@ -118,12 +118,12 @@ def _place(
     starts, ends = spans[order, 0], spans[order, 1]
     first, last = np.zeros(len(order), np.int64), np.zeros(len(order), np.int64)
     addresses: dict[SSAValue[Attribute], int] = {}
-    for count, number in enumerate(order):
+    for count, number in enumerate(int(index) for index in order):
         size = int(sizes[number])
         near = np.flatnonzero((starts[:count] <= ends[count]) & (ends[:count] >= starts[count]))
         address = _lowest_gap(first[near], last[near], size)
         if capacity is not None and address + size > capacity:
-            return int(number)
+            return number
         first[count], last[count] = address, address + size
         addresses[ranges[number].buffer] = address
     return Allocation(addresses, int(last.max(initial=0)), 0)

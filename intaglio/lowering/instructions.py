@@ -1,0 +1,218 @@
+"""The instruction that executes each kind of task, and the state that it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from xdsl.dialects.builtin import IntegerAttr
+from xdsl.ir import SSAValue
+
+from intaglio.dialects import npu
+
+Configuration = tuple[int, ...]
+"""The operands of a configuring instruction."""
+
+Places = Mapping[SSAValue, tuple[int, int]]
+"""DRAM region and address of every buffer; the region of those in the scratchpad has no meaning."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A state that a task needs; None stands for a quantity that its instruction does not look at."""
+
+    mnemonic: str
+    values: tuple[int | None, ...]
+
+    def agrees(self, current: Configuration) -> bool:
+        """Whether a state is as good."""
+        return all(value is None or value == is_now for value, is_now in zip(self.values, current, strict=True))
+
+
+@dataclass(frozen=True)
+class Execution:
+    """The instruction that does a task's work."""
+
+    mnemonic: str
+    values: Configuration
+
+
+def instructions_of(task: npu.TaskOp, places: Places) -> tuple[list[Setting], Execution]:
+    """The states that a task needs, in the order in which to set them, and its instruction."""
+    *settings, executed = _LOWERINGS[type(task)](task, places)
+    return [item for item in settings if isinstance(item, Setting)], _execution(executed)
+
+
+def _execution(item: Setting | Execution) -> Execution:
+    assert isinstance(item, Execution)
+    return item
+
+
+Items = Iterator[Setting | Execution]
+
+
+def _number(attribute: IntegerAttr[Any]) -> int:
+    return attribute.value.data
+
+
+def _transfer(task: npu.TransferOp, places: Places) -> Items:
+    transfer, loads = task.transfer.data, isinstance(task, npu.LoadOp)
+    queue = "load" if loads else "store"
+    for level, (count, source, target) in enumerate(transfer.loops):
+        dram, scratchpad = (source, target) if loads else (target, source)
+        if count == 1:
+            yield Setting(f"{queue}.shape", (level, 1, None, None))
+        else:
+            yield Setting(f"{queue}.shape", (level, count, dram, scratchpad))
+    outside, inside = (task.source, task.target) if loads else (task.target, task.source)
+    outside_offset, inside_offset = transfer.source_offset, transfer.target_offset
+    if not loads:
+        outside_offset, inside_offset = inside_offset, outside_offset
+    region, address = places[outside]
+    yield Execution(f"{queue}.run", (region, address + outside_offset, places[inside][1] + inside_offset, transfer.run))
+
+
+def _feature_map(queue: str, read: npu.FeatureMap, address: int) -> Setting:
+    values = (address + read.offset, read.row_stride, read.row_bytes, read.rows, read.pad)
+    return Setting(f"{queue}.input", values)
+
+
+def _grid(mnemonic: str, grid: npu.Grid) -> Setting:
+    return Setting(mnemonic, (grid.columns, grid.rows, grid.step_x, grid.step_y))
+
+
+def _matrix_multiply(task: npu.MatrixMultiplyOp, places: Places) -> Items:
+    tiles, origin = task.tiles.data, task.origin.data
+    yield _feature_map("matrix", task.map.data, places[task.input][1])
+    yield _grid("matrix.window", task.window.data)
+    yield _grid("matrix.taps", task.taps.data)
+    base = places[task.weights][1] + tiles.offset
+    yield Setting("matrix.weights", (base, tiles.tap_stride, tiles.row_stride))
+    yield Execution(
+        "matrix.multiply",
+        (
+            _number(task.inner),
+            _number(task.outer),
+            origin.x0,
+            origin.y0,
+            _number(task.accumulator),
+            int(task.accumulate is not None),
+        ),
+    )
+
+
+def _output(target: SSAValue, placement: npu.Placement, bounds: npu.Bounds, places: Places) -> Items:
+    base = places[target][1] + placement.offset
+    yield Setting("vector.output", (base, placement.row_stride, placement.column_stride))
+    yield Setting("vector.clamp", (bounds.low, bounds.high, 0))
+
+
+def _scale(operand: int, scale: npu.Scale) -> Setting:
+    return Setting("vector.scale", (operand, scale.multiplier, scale.shift, scale.zero_point))
+
+
+def _zero_point(operand: int, zero_point: IntegerAttr[Any]) -> Setting:
+    return Setting("vector.scale", (operand, None, None, _number(zero_point)))
+
+
+def _parameters(buffer: SSAValue, offset: IntegerAttr[Any], places: Places) -> Setting:
+    return Setting("vector.parameters", (places[buffer][1] + _number(offset),))
+
+
+def _requantize(task: npu.RequantizeOp, places: Places) -> Items:
+    window = task.window.data
+    yield Setting("vector.window", (window.columns, window.rows, None, None))
+    yield from _output(task.output, task.placement.data, task.bounds.data, places)
+    yield _parameters(task.parameters, task.parameters_offset, places)
+    yield _zero_point(0, task.zero_point)
+    yield Execution("vector.requantize", (_number(task.accumulator), _number(task.channels)))
+
+
+def _map_task(task: npu.MapTaskOp, bounds: npu.Bounds, places: Places) -> Items:
+    yield _feature_map("vector", task.map.data, places[task.source][1])
+    yield _grid("vector.window", task.window.data)
+    yield from _output(task.output, task.placement.data, bounds, places)
+
+
+def _executed(kind: str, task: npu.MapTaskOp) -> Execution:
+    origin = task.origin.data
+    return Execution(f"vector.{kind}", (_number(task.channels), origin.x0, origin.y0))
+
+
+def _depthwise(task: npu.DepthwiseOp, places: Places) -> Items:
+    weights = task.tap_weights.data
+    yield from _map_task(task, task.bounds.data, places)
+    yield _grid("vector.taps", task.taps.data)
+    yield Setting("vector.weights", (places[task.weights][1] + weights.offset, weights.tap_stride))
+    yield _parameters(task.parameters, task.parameters_offset, places)
+    yield _zero_point(0, task.zero_point)
+    yield _executed("depthwise", task)
+
+
+def _max(task: npu.MaxOp, places: Places) -> Items:
+    yield from _map_task(task, task.bounds.data, places)
+    yield _grid("vector.taps", task.taps.data)
+    yield _executed("max", task)
+
+
+def _sum(task: npu.SumOp, places: Places) -> Items:
+    yield from _map_task(task, task.bounds.data, places)
+    yield _grid("vector.taps", task.taps.data)
+    yield _scale(0, task.result_scale.data)
+    yield _zero_point(1, task.input_zero_point)
+    yield _executed("sum", task)
+
+
+def _binary(task: npu.BinaryTaskOp, places: Places) -> Items:
+    operand = task.operand.data
+    yield from _map_task(task, task.bounds.data, places)
+    base = places[task.b][1] + operand.offset
+    yield Setting("vector.operand", (base, operand.row_stride, operand.column_stride, operand.channel_stride))
+    yield _scale(0, task.result_scale.data)
+
+
+def _scaled_sum(kind: str) -> Callable[[npu.ScaledSumOp, Places], Items]:
+    def lower(task: npu.ScaledSumOp, places: Places) -> Items:
+        yield from _binary(task, places)
+        yield _scale(1, task.a_scale.data)
+        yield _scale(2, task.b_scale.data)
+        yield _executed(kind, task)
+
+    return lower
+
+
+def _multiply(task: npu.MultiplyOp, places: Places) -> Items:
+    yield from _binary(task, places)
+    yield _zero_point(1, task.a_zero_point)
+    yield _zero_point(2, task.b_zero_point)
+    yield _executed("multiply", task)
+
+
+def _convert(task: npu.ConvertOp, places: Places) -> Items:
+    yield from _map_task(task, task.bounds.data, places)
+    yield _scale(0, task.result_scale.data)
+    yield _zero_point(1, task.input_zero_point)
+    yield _executed("convert", task)
+
+
+def _lookup(task: npu.LookupOp, places: Places) -> Items:
+    yield from _map_task(task, task.bounds.data, places)
+    yield Setting("vector.table", (places[task.table][1] + _number(task.table_offset),))
+    yield _executed("lookup", task)
+
+
+_LOWERINGS: dict[type[npu.TaskOp], Callable[[Any, Places], Items]] = {
+    npu.LoadOp: _transfer,
+    npu.StoreOp: _transfer,
+    npu.MatrixMultiplyOp: _matrix_multiply,
+    npu.RequantizeOp: _requantize,
+    npu.DepthwiseOp: _depthwise,
+    npu.MaxOp: _max,
+    npu.SumOp: _sum,
+    npu.AddOp: _scaled_sum("add"),
+    npu.SubtractOp: _scaled_sum("subtract"),
+    npu.MultiplyOp: _multiply,
+    npu.ConvertOp: _convert,
+    npu.LookupOp: _lookup,
+}

@@ -1,0 +1,78 @@
+"""Assign addresses to the buffers of a program: scratchpad, arena and constants.
+
+```mlir
+%x = npu.allocate : !npu.buffer<scratchpad, 784>  ->  %x = npu.allocate address 0 : !npu.buffer<scratchpad, 784>
+%y = npu.allocate : !npu.buffer<scratchpad, 96>       %y = npu.allocate address 832 : !npu.buffer<scratchpad, 96>
+```
+
+Buffers live from their first task to their last in program order; two that are live at once do not overlap. Others may,
+and `insert-tokens` then keeps their tasks apart. Constants are laid out one after another. Buffers without tasks
+are erased.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
+from xdsl.passes import ModulePass
+
+from intaglio.dialects import npu
+from intaglio.errors import UserError
+from intaglio.passes.npu.allocation import ALIGNMENT, Allocation, allocate, live_ranges
+from intaglio.targets.target import load_target
+
+
+@dataclass(frozen=True)
+class AllocateScratchpad(ModulePass):
+    """Assign addresses to the buffers of each program, in scratchpad, arena and constants region."""
+
+    name = "allocate-scratchpad"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        """Set the `address` of every constant and allocation.
+
+        Raises:
+            UserError: the buffers that are live at once exceed the scratchpad, or no addresses were found.
+        """
+        for program in op.ops:
+            if isinstance(program, npu.ProgramOp):
+                _allocate_program(program)
+
+
+def _allocate_program(program: npu.ProgramOp) -> None:
+    position = 0
+    for child in list(program.body.block.ops):
+        if isinstance(child, npu.ConstantOp | npu.AllocateOp) and child.result.first_use is None:
+            child.detach()
+            child.erase()
+        elif isinstance(child, npu.ConstantOp):
+            _set_address(child, position)
+            position += -(-child.result.type.size // ALIGNMENT) * ALIGNMENT
+    capacity = load_target(program.target.data).scratchpad_bytes
+    ranges = live_ranges(program, npu.Space.SCRATCHPAD)
+    scratchpad = allocate(ranges, capacity)
+    if scratchpad is None:
+        needed = allocate(ranges)
+        assert needed is not None
+        raise UserError(
+            f"the buffers of @{program.sym_name.data} need {needed.lower_bound} bytes at once, "
+            f"addresses were found for {needed.peak}; the scratchpad has {capacity}",
+            hint="nn-to-npu and overlap-transfers leave no more than fits: run them for this target",
+        )
+    arena = allocate(live_ranges(program, npu.Space.ARENA))
+    assert arena is not None
+    for allocation in (scratchpad, arena):
+        _set_addresses(allocation)
+
+
+def _set_addresses(allocation: Allocation) -> None:
+    for buffer, address in allocation.addresses.items():
+        owner = buffer.owner
+        assert isinstance(owner, npu.AllocateOp)
+        _set_address(owner, address)
+
+
+def _set_address(op: npu.ConstantOp | npu.AllocateOp, address: int) -> None:
+    op.address = IntegerAttr(address, i64)
