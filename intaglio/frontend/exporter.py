@@ -69,7 +69,7 @@ def write_model_attributes(module: ModuleOp, model: ModelProto) -> None:
     model.producer_version = text_of(attributes.get("onnx.producer_version"))
     model.domain = text_of(attributes.get("onnx.domain"))
     model.doc_string = text_of(attributes.get("onnx.doc_string"))
-    model.graph.name = text_of(attributes.get("onnx.graph_name"))
+    model.graph.name = text_of(attributes.get("onnx.graph_name")) or "main"
     model.graph.doc_string = text_of(attributes.get("onnx.graph_doc_string"))
     imports = attributes.get(OPSET_IMPORT)
     if isinstance(imports, DictionaryAttr):
