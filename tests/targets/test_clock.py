@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from intaglio.targets.simulator import Profile, multiply_cost, vector_cycles
+from intaglio.targets.costs import multiply_cost, vector_cost
+from intaglio.targets.simulator import Profile
 from intaglio.targets.target import load_target
 
 GEN1 = load_target("gen1")
@@ -142,7 +143,7 @@ def test_busy_banks_slow_concurrent_queues(profiled) -> None:
     ],
 )
 def test_vector_rates(kind: str, channels: int, taps: int, cycles: int) -> None:
-    assert vector_cycles(kind, 100, channels, taps, GEN1) == cycles
+    assert vector_cost(kind, 100, channels, taps, GEN1).cycles == 8 + cycles
 
 
 def test_layers_add_up_and_none_beats_its_bounds(profiled) -> None:

@@ -11,20 +11,16 @@ races and bad addresses, `execute` runs it, `costs` and `clock` time it, `profil
 """
 
 from intaglio.targets.simulator.clock import Event
-from intaglio.targets.simulator.costs import Cost, cost_of, multiply_cost, transfer_cost, vector_cycles
+from intaglio.targets.simulator.costs import cost_of
 from intaglio.targets.simulator.profile import LayerProfile, Profile
 from intaglio.targets.simulator.program import Program
 from intaglio.targets.simulator.steps import Step
 
 __all__ = [
-    "Cost",
     "Event",
     "LayerProfile",
     "Profile",
     "Program",
     "Step",
     "cost_of",
-    "multiply_cost",
-    "transfer_cost",
-    "vector_cycles",
 ]

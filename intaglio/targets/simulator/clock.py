@@ -16,14 +16,12 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from intaglio.targets.costs import Cost
 from intaglio.targets.instructions import Queue
 from intaglio.targets.simulator.checks import QUEUES
-from intaglio.targets.simulator.costs import Cost, cost_of
+from intaglio.targets.simulator.costs import cost_of
 from intaglio.targets.simulator.steps import Step
 from intaglio.targets.target import Target
-
-CONFIGURATION = Cost(setup_cycles=1, work_cycles=0, lines=0)
-"""Cost of a word that configures a queue."""
 
 _TOLERANCE = 1e-6
 """Work below this many cycles is the rounding of rates."""
@@ -145,7 +143,7 @@ class _Clock:
             step = state.pending.popleft()
             for number in step.wait:
                 self._counts[number] -= 1
-            cost = CONFIGURATION if step.work is None else cost_of(step.work, self._target)
+            cost = cost_of(step, self._target)
             state.jobs.append(_Job(step, cost, self._now, self._now + cost.setup_cycles, cost.work_cycles))
             state.free = self._now + 1
 

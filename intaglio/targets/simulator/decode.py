@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from intaglio.targets.costs import PARAMETER_BYTES
 from intaglio.targets.encoding import ProgramError, Word, decode, semaphores_of
 from intaglio.targets.instructions import state_key
 from intaglio.targets.simulator.geometry import ONE_TAP, FeatureMap, Grid, Lattice, WindowRead
 from intaglio.targets.simulator.steps import (
-    PARAMETER_BYTES,
     TABLE_BYTES,
     Binary,
     Clamp,

@@ -10,9 +10,6 @@ from intaglio.targets.encoding import ProgramError, Word
 from intaglio.targets.instructions import Queue
 from intaglio.targets.simulator.geometry import Grid, Lattice, WindowRead
 
-PARAMETER_BYTES = 12
-"""Bytes of one channel's bias, multiplier and shift."""
-
 TABLE_BYTES = 256
 
 

@@ -1,0 +1,129 @@
+"""What instructions cost on an idle machine: the formulas of `docs/accelerator.md`, in one place.
+
+The simulator's clock adds what depends on other queues (semaphores, a shared DRAM port, bank conflicts);
+schedulers that estimate a tile call the same functions.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from intaglio.targets.target import Target
+
+PARAMETER_BYTES = 12
+"""Bytes of one channel's bias, multiplier and shift."""
+
+_CYCLES_PER_RESULT = {"requantize": 1, "convert": 1, "lookup": 1, "multiply": 2, "add": 4, "subtract": 4}
+_OPERANDS = {"requantize": 0, "convert": 1, "lookup": 1, "multiply": 2, "add": 2, "subtract": 2}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an instruction costs.
+
+    Args:
+        setup_cycles: before it touches the scratchpad or DRAM's data; not slowed by other queues.
+        work_cycles: the rest, on an idle machine.
+        lines: scratchpad lines of D bytes accessed during the work.
+        macs: multiply-accumulate operations of the matrix array or the depthwise lanes.
+        read_bytes: bytes read over the DRAM port, in whole bursts.
+        written_bytes: bytes written over the DRAM port, in whole bursts.
+    """
+
+    setup_cycles: int
+    work_cycles: int
+    lines: int
+    macs: int = 0
+    read_bytes: int = 0
+    written_bytes: int = 0
+
+    @property
+    def cycles(self) -> int:
+        """Cycles on an idle machine."""
+        return self.setup_cycles + self.work_cycles
+
+    @property
+    def lines_per_cycle(self) -> float:
+        """Scratchpad lines accessed in a cycle of the work."""
+        return self.lines / self.work_cycles if self.work_cycles else 0.0
+
+
+CONFIGURATION = Cost(setup_cycles=1, work_cycles=0, lines=0)
+"""Cost of a word that configures a queue."""
+
+
+def transfer_cost(size: int, bursts: int, target: Target, *, is_load: bool) -> Cost:
+    """Return what a transfer costs.
+
+    Args:
+        size: bytes moved.
+        bursts: aligned bursts that its runs touch, each run counted by itself.
+        target: the accelerator.
+        is_load: whether it reads DRAM, which has a latency.
+    """
+    moved = bursts * target.dram_burst_bytes
+    return Cost(
+        setup_cycles=target.dma_descriptor_cycles + (target.dram_latency_cycles if is_load else 0),
+        work_cycles=math.ceil(moved / target.dram_bytes_per_cycle),
+        lines=math.ceil(size / target.array_size),
+        read_bytes=moved if is_load else 0,
+        written_bytes=0 if is_load else moved,
+    )
+
+
+def run_bursts(offset: int, size: int, target: Target) -> int:
+    """Return the number of aligned bursts that a contiguous run touches.
+
+    Args:
+        offset: its first byte, relative to a region.
+        size: its bytes, at least 1.
+        target: the accelerator.
+    """
+    return (offset % target.dram_burst_bytes + size - 1) // target.dram_burst_bytes + 1
+
+
+def multiply_cost(positions: int, taps: int, inner: int, outer: int, target: Target) -> Cost:
+    """Return what `matrix.multiply` costs.
+
+    Args:
+        positions: output positions.
+        taps: kernel taps, each with a weight tile.
+        inner: rows of a weight tile.
+        outer: columns of a weight tile.
+        target: the accelerator.
+    """
+    size = target.array_size
+    return Cost(
+        setup_cycles=target.fill_cycles_per_row * size,
+        work_cycles=size + taps * max(positions, size),
+        lines=taps * (positions + inner),
+        macs=positions * taps * inner * outer,
+    )
+
+
+def vector_cost(kind: str, positions: int, channels: int, taps: int, target: Target) -> Cost:
+    """Return what a vector instruction costs.
+
+    Args:
+        kind: its mnemonic without the queue, `requantize` or `add`.
+        positions: output positions.
+        channels: channels, which the lanes take in groups of D.
+        taps: kernel taps of `max`, `sum` and `depthwise`; ignored for the others.
+        target: the accelerator.
+    """
+    groups = math.ceil(channels / target.array_size)
+    results = positions * groups
+    if kind == "depthwise":
+        per_result, operands = math.ceil(taps / target.depthwise_taps_per_cycle) + 1, taps
+    elif kind in {"max", "sum"}:
+        per_result, operands = taps + 1, taps
+    else:
+        per_result, operands = _CYCLES_PER_RESULT[kind], _OPERANDS[kind]
+    constants = groups * PARAMETER_BYTES if kind in {"requantize", "depthwise"} else 0
+    return Cost(
+        setup_cycles=target.vector_start_cycles,
+        work_cycles=results * per_result,
+        lines=results * (1 + operands) + constants + (groups * taps if kind == "depthwise" else 0),
+        macs=positions * taps * channels if kind == "depthwise" else 0,
+    )
