@@ -1,7 +1,8 @@
 """Static shapes for all values: inputs' from the user where the model leaves them open, the rest inferred.
 
 Inference is ONNX's own, with data propagation, on a skeleton of the model: large constants are replaced by
-inputs of their type, so that weights are neither copied nor serialised. Declared shapes of inner values are
+inputs of their type, so that weights are neither copied nor serialised. Where shapes stay open, values that follow
+from static shapes are computed (`shape_values`) and inference goes on. Declared shapes of inner values are
 not trusted, except those of nodes whose operator no schema describes.
 """
 
@@ -26,15 +27,13 @@ from onnx import (
 from intaglio.dialects.onnx.schema import find_operator
 from intaglio.errors import UserError
 from intaglio.frontend.model_file import element_count
+from intaglio.frontend.shape_values import LARGEST, constant_types, fold_shape_values
 
 Shape = tuple[int, ...]
 
 _INFERENCE_MESSAGE = re.compile(
     r"\(op_type:\s*([^,)]*)(?:,\s*node name:\s*([^)]*))?\)[:\s]*(?:\[[A-Za-z]*\])?\s*(.*)", re.DOTALL
 )
-
-_SMALL = 1024
-"""Constants of up to this many elements stay in the skeleton: they may be shapes, axes or sizes."""
 
 
 def true_inputs(graph: GraphProto) -> list[ValueInfoProto]:
@@ -168,6 +167,19 @@ def infer_types(model: ModelProto, shapes: Mapping[str, Shape], *, where: str | 
         UserError: the model contradicts itself: shapes or types that an operator cannot take.
     """
     skeleton = _skeleton(model, shapes)
+    found = _inferred(skeleton, where)
+    while _has_open_shapes(found) and fold_shape_values(skeleton, found.types):
+        constants = constant_types(skeleton.graph)
+        found = _inferred(skeleton, where)
+        found.types.update(constants)
+    for value in model.graph.output:
+        known = found.types.get(value.name)
+        if known is None or not known.tensor_type.HasField("shape"):
+            found.types[value.name] = value.type
+    return found
+
+
+def _inferred(skeleton: ModelProto, where: str | None) -> GraphTypes:
     try:
         inferred = shape_inference.infer_shapes(skeleton, check_type=True, strict_mode=True, data_prop=True)
     except shape_inference.InferenceError as error:
@@ -176,12 +188,16 @@ def infer_types(model: ModelProto, shapes: Mapping[str, Shape], *, where: str | 
             raise _inference_error(str(error), where) from error
         # The error is inside the function that defines an operator: onnx's own, so its node stays without a shape.
         inferred = shape_inference.infer_shapes(skeleton, check_type=True, data_prop=True)
-    found = _collected(inferred.graph)
-    for value in model.graph.output:
-        known = found.types.get(value.name)
-        if known is None or not known.tensor_type.HasField("shape"):
-            found.types[value.name] = value.type
-    return found
+    return _collected(inferred.graph)
+
+
+def _has_open_shapes(found: GraphTypes) -> bool:
+    """Whether a tensor has no shape or a dimension that is no number."""
+    tensors = [kind.tensor_type for kind in found.types.values() if kind.HasField("tensor_type")]
+    return any(
+        not tensor.HasField("shape") or any(not dim.HasField("dim_value") for dim in tensor.shape.dim)
+        for tensor in tensors
+    )
 
 
 def _op_types(graph: GraphProto) -> set[str]:
@@ -251,7 +267,7 @@ def _skeleton(model: ModelProto, shapes: Mapping[str, Shape]) -> ModelProto:
 
 
 def _add_constant(graph: GraphProto, name: str, tensor: TensorProto) -> None:
-    if element_count(tensor) > _SMALL or tensor.data_location == TensorProto.EXTERNAL:
+    if element_count(tensor) > LARGEST or tensor.data_location == TensorProto.EXTERNAL:
         graph.input.append(helper.make_tensor_value_info(name, tensor.data_type, list(tensor.dims)))
         return
     added = graph.initializer.add()
@@ -265,5 +281,5 @@ def _large_constant(node: NodeProto) -> TensorProto | None:
         return None
     for attribute in node.attribute:
         if attribute.name == "value" and attribute.type == AttributeProto.TENSOR:
-            return attribute.t if element_count(attribute.t) > _SMALL else None
+            return attribute.t if element_count(attribute.t) > LARGEST else None
     return None

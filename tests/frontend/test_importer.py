@@ -200,6 +200,33 @@ def test_shapes_bind_dynamic_dimensions_and_symbols_shared_with_other_inputs():
     assert str(node.results[0].type) == "tensor<5x3xf32>"
 
 
+def test_shapes_that_follow_from_arithmetic_on_shapes():
+    """Flatten as exporters spell it where they do not know the shape, and a constant made of a computed size."""
+    constants = {"two": np.array([2]), "four": np.array([4]), "half": np.array([2]), "minus": np.array([-1])}
+    nodes = [
+        helper.make_node("Shape", ["x"], ["s"]),
+        helper.make_node("Slice", ["s", "two", "four"], ["hw"]),
+        helper.make_node("Div", ["hw", "half"], ["small"]),
+        helper.make_node("ConstantOfShape", ["small"], ["zeros"]),
+        helper.make_node("Shape", ["zeros"], ["zs"]),
+        helper.make_node("ReduceProd", ["zs"], ["count"], keepdims=1),
+        helper.make_node("Concat", ["count", "minus"], ["target"], axis=0),
+        helper.make_node("Reshape", ["x", "target"], ["y"]),
+    ]
+    model = make_model(nodes, {"x": ["n", 3, "h", "w"]}, ["y"], initializers=constants)
+    module = imported(model, x=(2, 3, 8, 6))
+    types = {node.op_type: str(node.results[0].type) for node in nodes_of(module)}
+    assert types["ConstantOfShape"] == "tensor<4x3xf32>"
+    assert types["Reshape"] == "tensor<12x24xf32>"
+
+
+def test_shape_arithmetic_that_asks_for_too_much_is_left_alone():
+    constants = {"size": np.array([1 << 20, 1 << 20])}
+    nodes = [helper.make_node("ConstantOfShape", ["size"], ["a"]), helper.make_node("NonZero", ["a"], ["y"])]
+    node, _ = nodes_of(imported(make_model(nodes, {}, ["y"], initializers=constants)))
+    assert str(node.results[0].type) == "tensor<1048576x1048576xf32>"
+
+
 def test_declared_output_shapes_do_not_hide_inferred_ones():
     model = make_model([relu()], {"x": [1, 2]}, ["y"])
     model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, [-1, 2]))
