@@ -19,8 +19,8 @@ from intaglio.ir.parsing import read_module
 from intaglio.ir.printing import WEIGHTS_FILE, weights_in, write_module
 from intaglio.ir.verification import verify_module
 from intaglio.passes.calibration.calibrate import Calibrate, record_ranges
-from intaglio.passes.manager import PassManager
-from intaglio.passes.partition.placement import HOST, fail_on_host
+from intaglio.passes.manager import InvalidIRError
+from intaglio.passes.partition.placement import HOST, TARGET, fail_on_host
 from intaglio.phases import PHASE, PHASE_NAMES, PHASES, CompileOptions, Phase, phase_index
 from intaglio.runtime.package import Package, write_package
 from intaglio.runtime.packaging import interface, package_of
@@ -75,11 +75,18 @@ def compile_model(
     if not Path(output).absolute().parent.is_dir():
         raise UserError("the folder does not exist", where=str(Path(output).parent))
     if compile_from is None:
+        if Path(source).suffix == ".mlir":
+            raise UserError(
+                "this is the text of a module, not an ONNX model",
+                where=str(source),
+                hint="name the phase it comes from with --compile-from",
+            )
         module = import_phase(source, options, progress)
         _dump(module, 0, dump_phases_to)
         first = 1
     else:
         module = resume(source, compile_from)
+        _check_partitioned(module, options, first, str(source))
     for index in range(first, min(last + 1, len(PHASES) - 1)):
         run_phase(module, PHASES[index], options, progress)
         _dump(module, index, dump_phases_to)
@@ -145,11 +152,28 @@ def resume(path: str | Path, phase: str) -> ModuleOp:
     return module
 
 
+def _check_partitioned(module: ModuleOp, options: CompileOptions, first: int, where: str) -> None:
+    """Hold options that belong to the phase `partition` against a module that has it behind it."""
+    if first <= PHASE_NAMES.index("partition"):
+        return
+    attribute = module.attributes.get(TARGET)
+    found = attribute.data if isinstance(attribute, StringAttr) else HOST
+    if options.target not in (None, found):
+        raise UserError(
+            f"the module is partitioned for {found}, not for {options.target}",
+            where=where,
+            hint="resume from quantize or earlier to compile for another target",
+        )
+    if options.fail_on_host:
+        fail_on_host(module)
+
+
 def run_phase(module: ModuleOp, phase: Phase, options: CompileOptions, progress: Progress | None = None) -> None:
     """Run one of the phases between `import` and `package` on a module, in place.
 
     Raises:
         UserError: something is wrong with the module or the options.
+        InvalidIRError: the phase left a module that does not verify.
     """
     _report(progress, phase.name, 0, None)
     context = make_context()
@@ -158,8 +182,11 @@ def run_phase(module: ModuleOp, phase: Phase, options: CompileOptions, progress:
         if isinstance(current, Calibrate):
             _calibrate(module, options, progress)
         else:
-            PassManager((current,), verify_each=False).run(context, module)
-    verify_module(module)
+            current.apply(context, module)
+    try:
+        verify_module(module)
+    except UserError as error:
+        raise InvalidIRError(f"the last of phase {phase.name}", error) from error
     if phase.name == "partition" and options.fail_on_host:
         fail_on_host(module)
     module.attributes[PHASE] = StringAttr(phase.name)

@@ -224,6 +224,15 @@ def _reading(path: Path) -> Generator[None]:
         ) from error
 
 
+def array_headers(path: str | Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Shape and dtype of each array of an `.npz` file, without reading their values.
+
+    Raises:
+        UserError: the file cannot be read or is no sound archive of arrays.
+    """
+    return {name: (member.shape, member.dtype) for name, member in _headers(Path(path)).items()}
+
+
 def _headers(path: Path) -> dict[str, _Member]:
     """The arrays of an archive by name, from their headers alone."""
     with _reading(path), zipfile.ZipFile(path) as archive:

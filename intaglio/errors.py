@@ -25,3 +25,7 @@ class UserError(Exception):
         prefix = f"{self.where}: " if self.where else ""
         suffix = f"\n  hint: {self.hint}" if self.hint else ""
         return f"{prefix}error: {self.what}{suffix}"
+
+
+class CheckFailedError(UserError):
+    """A check that the user asked for failed; the input itself is sound. Commands exit with code 1."""

@@ -16,7 +16,7 @@ from xdsl.traits import IsTerminator
 
 from intaglio.dialects import nn, npu
 from intaglio.dialects.quant import DequantizeCastOp, QuantizeCastOp, StorageCastOp
-from intaglio.errors import UserError
+from intaglio.errors import CheckFailedError
 from intaglio.ir.locations import name_of
 from intaglio.passes.quantization.coverage import functions_with_body
 
@@ -92,14 +92,14 @@ def fail_on_host(module: ModuleOp) -> None:
     Casts between floats and integers and changes of layout are not counted.
 
     Raises:
-        UserError: naming the first operations on the host, and why they are there.
+        CheckFailedError: naming the first operations on the host, and why they are there.
     """
     places = list(host_computation(module))
     if not places:
         return
     shown = [f'{place.kind} "{place.name or ""}" ({place.reason})' for place in places[:3]]
     more = f", and {len(places) - len(shown)} more" if len(places) > len(shown) else ""
-    raise UserError(
+    raise CheckFailedError(
         f"the host has to execute {len(places)} operations: {'; '.join(shown)}{more}",
         hint="change the model or the target, or compile without --fail-on-host",
     )
