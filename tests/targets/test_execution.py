@@ -277,3 +277,43 @@ def test_the_arena_holds_what_is_stored(make_case, transfer) -> None:
         outputs=[(4,)],
     )
     np.testing.assert_array_equal(case.run(np.arange(8, dtype=np.int8))[0], [2, 3, 4, 5])
+
+
+@pytest.mark.parametrize(("columns", "taps"), [(40, 3), (7, 47)])
+def test_products_too_large_for_one_call(make_case, transfer, columns: int, taps: int) -> None:
+    # Many positions are multiplied in blocks, many terms in exact chunks (47 taps of 32 bytes are 1,504 terms).
+    rng = np.random.default_rng(2)
+    rows, size = 25, 60_000
+    w = np.full((taps * 32, 32), -128, np.int8)
+    w[:, 1:] = rng.integers(-128, 128, (taps * 32, 31))
+    case = make_case(
+        transfer("load", 0, 131072, w.size + 384)
+        + transfer("load", 2, 0, size, masks="signal=0,1")
+        + f"""
+        matrix.input base=0 row_stride=2000 row_bytes=1990 rows=30 pad=0
+        matrix.window columns={columns} rows={rows} step_x=32 step_y=1
+        matrix.taps columns={taps} rows=1 step_x=32 step_y=0
+        matrix.weights base=131072 tap_stride=1024 row_stride=32
+        matrix.multiply inner=32 outer=32 x0=0 y0=2 accumulator=0 accumulate=0 wait=0 signal=2
+        vector.window columns={columns} rows={rows} step_x=0 step_y=0
+        vector.parameters base={131072 + w.size}
+        vector.output base=262144 row_stride={32 * columns} column_stride=32
+        {PASS_THROUGH}{UNIT.format(0, 0)}
+        vector.requantize accumulator=0 channels=32 wait=1,2 signal=3
+        """
+        + transfer("store", 3, 262144, rows * columns * 32, masks="wait=3")
+        + "end",
+        constants=np.concatenate([w.reshape(-1), parameters([0] * 32, shift=48)]),
+        inputs=[(size,)],
+        outputs=[(rows * columns, 32)],
+        target="gen1",
+    )
+    x = rng.integers(-128, 128, size).astype(np.int8)
+    x[:20_000] = -128
+    image = np.zeros((30, 4000), np.int64)
+    image[:, :1990] = x.reshape(30, 2000)[:, :1990]
+    patches = [image[2 + y, 32 * c : 32 * (c + taps)] for y in range(rows) for c in range(columns)]
+    sums = np.stack(patches) @ w.astype(np.int64)
+    assert np.abs(sums).max() > 1 << 20
+    expected = np.clip(np.floor(sums / 2**18 + 0.5), -128, 127)
+    np.testing.assert_array_equal(case.run(x)[0], expected)

@@ -44,6 +44,11 @@ Action = Callable[[], None]
 _EXACT_TERMS = 1024
 """Products of two bytes whose sum is exact in float32."""
 
+_SERIAL_PRODUCTS = 1 << 18
+"""OpenBLAS computes a matrix product of at most this many scalar products in the calling thread. Tiles are so small
+that handing parts to other threads costs more than it saves, a hundred times more when those have to wait for a
+processor; so larger products are cut into blocks of this size."""
+
 _FEW_TAPS = 64
 """Up to this many taps a loop over them is faster than a reduction over a view."""
 
@@ -86,6 +91,8 @@ class Executor:
         self._padded: Int8Array = np.zeros((samples, _largest_span(reads)), np.int8)
         multiplies = [step.work for step in steps if isinstance(step.work, Multiply)]
         self._patches = np.empty(samples * max((_patch_elements(work) for work in multiplies), default=0), np.float32)
+        results = max((work.positions * work.outer for work in multiplies), default=0)
+        self._products = np.empty(samples * results, np.float32)
         self._patches_of: WindowRead | None = None
         self._actions = [action for step in steps if (action := self._action(step)) is not None]
 
@@ -185,14 +192,16 @@ class Executor:
         prepare, view = self._window(work.read)
         tiles = work.weights.batched(self._scratchpad)
         rows = self._accumulators[:, work.accumulator : work.accumulator + positions, :outer]
-        parts: list[tuple[Array, Array, Array, Array, int]] = []
+        products = self._products[: self._samples * positions * outer].reshape(-1, positions, outer)
+        parts: list[tuple[Array, Array, list[tuple[Array, Array]], Array, int]] = []
         for top, bottom, left, right in _tap_chunks(work.read.taps.rows, work.read.taps.columns, inner):
             patch = view[:, :, :, top:bottom, left:right, :]
             terms = patch.shape[3] * patch.shape[4] * inner
             matrix = self._patches[: self._samples * positions * terms]
             first = top * work.read.taps.columns + left
             tile = tiles[:, first : first + terms // inner]
-            parts.append((patch, matrix.reshape(patch.shape), matrix.reshape(-1, positions, terms), tile, terms))
+            blocks = _blocks(matrix.reshape(-1, positions, terms), products)
+            parts.append((patch, matrix.reshape(patch.shape), blocks, tile, terms))
         reusable = len(parts) == 1 and self._patches_of == work.read
         self._patches_of = work.read if len(parts) == 1 else None
         overwrite, samples = not work.accumulate, self._samples
@@ -201,15 +210,17 @@ class Executor:
             if prepare is not None and not reusable:
                 prepare()
             first = overwrite
-            for patch, matrix, values, tile, terms in parts:
+            for patch, matrix, blocks, tile, terms in parts:
                 if not reusable:
                     np.copyto(matrix, patch, casting="unsafe")
-                product = np.matmul(values, tile.astype(np.float32).reshape(samples, terms, outer))
+                weights = tile.astype(np.float32).reshape(samples, 1, terms, outer)
+                for values, product in blocks:
+                    np.matmul(values, weights, out=product)
                 if first:
-                    np.copyto(rows, product, casting="unsafe")
+                    np.copyto(rows, products, casting="unsafe")
                     first = False
                 else:
-                    np.add(rows, product.astype(np.int32), out=rows)
+                    np.add(rows, products.astype(np.int32), out=rows)
 
         return multiply
 
@@ -448,6 +459,28 @@ def _tap_chunks(rows: int, columns: int, inner: int) -> Iterator[tuple[int, int,
         for row in range(rows):
             for left in range(0, columns, at_once):
                 yield row, row + 1, left, min(left + at_once, columns)
+
+
+def _blocks(values: Array, products: Array) -> list[tuple[Array, Array]]:
+    """Cut a product of `(samples, positions, terms)` by weights into blocks of positions.
+
+    Returns:
+        Views of operand and result `(samples, blocks, positions, terms or columns)`, for all but the last positions
+        and for those.
+    """
+    samples, positions, terms = values.shape
+    columns = products.shape[2]
+    height = min(positions, max(1, _SERIAL_PRODUCTS // (terms * columns)))
+    whole = positions // height * height
+    pairs = [
+        (
+            values[:, :whole].reshape(samples, -1, height, terms),
+            products[:, :whole].reshape(samples, -1, height, columns),
+        )
+    ]
+    if whole < positions:
+        pairs.append((values[:, None, whole:], products[:, None, whole:]))
+    return pairs
 
 
 def _taps_of(view: Int8Array, read: WindowRead) -> list[Int8Array] | None:
