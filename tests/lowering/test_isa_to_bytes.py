@@ -14,7 +14,8 @@ from intaglio.targets.assembler import disassemble
 from intaglio.targets.encoding import decode
 
 TEXT = """
-isa.program @region_0 : (tensor<1x2x3xi8>, tensor<4xi8>) -> tensor<5x!quant.uniform<i8:f32, 0.5:3>> constants CONSTANTS arena 96 target "gen1" {
+!q = !quant.uniform<i8:f32, 0.5:3>
+isa.program @region_0 : (tensor<1x2x3xi8>, tensor<4xi8>) -> tensor<5x!q> constants CONSTANTS arena 96 target "gen1" {
   isa.vector_window columns 1 rows 2 step_x 3 step_y 4 loc("stem/Conv")
   isa.vector_table base 64 wait [1, 15] signal [0] loc(fused["pool", "relu"])
   isa.vector_table base 65
