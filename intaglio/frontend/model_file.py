@@ -12,7 +12,8 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
-from google.protobuf.message import DecodeError
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import DecodeError, Message
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from intaglio.errors import UserError
@@ -75,7 +76,27 @@ def _parse(data: bytes, where: str | None) -> ModelProto:
         raise UserError("not an ONNX model, or a truncated one", where=where, hint=hint) from None
     if not model.HasField("graph") or not model.ir_version:
         raise UserError("not an ONNX model: it has no graph", where=where, hint=hint)
+    _check_texts(model, where)
     return model
+
+
+def _check_texts(message: Message, where: str | None) -> None:
+    """Check that every text of a model is UTF-8; protobuf hands others over as bytes."""
+    if isinstance(message, TensorProto):
+        texts = [message.name, message.doc_string]
+    else:
+        texts: list[object] = []
+        for field, value in message.ListFields():
+            if field.type not in (FieldDescriptor.TYPE_MESSAGE, FieldDescriptor.TYPE_STRING):
+                continue
+            entries: list[object] = [value] if isinstance(value, str | bytes | Message) else list(value)
+            for entry in entries:
+                if isinstance(entry, Message):
+                    _check_texts(entry, where)
+            texts += entries
+    for text in texts:
+        if isinstance(text, bytes):
+            raise UserError(f"the model has a text that is not UTF-8: {text[:40]!r}", where=where)
 
 
 def element_count(tensor: TensorProto) -> int:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from intaglio.dialects.onnx import CustomOp, InitializerOp, NodeOp
@@ -382,6 +384,45 @@ def test_a_truncated_file(tmp_path: Path):
     path = tmp_path / "model.onnx"
     path.write_bytes(content[:-7])
     assert "not an ONNX model, or a truncated one" in refused(path)
+
+
+def test_names_that_are_not_utf_8():
+    content = make_model([relu("AAAA")], {"x": [2]}, ["y"]).SerializeToString().replace(b"AAAA", b"A\xff\xfeA")
+    assert refused(content) == "error: the model has a text that is not UTF-8: b'A\\xff\\xfeA'"
+
+
+SEED = make_model(
+    [
+        helper.make_node("Shape", ["x"], ["s"], name="shape"),
+        helper.make_node("Reshape", ["x", "s"], ["r"], name="reshape"),
+        helper.make_node("Conv", ["r", "w"], ["c"], name="conv", strides=[1, 1], pads=[1, 1, 1, 1]),
+        helper.make_node("Clip", ["c", "", "high"], ["y"], name="clip"),
+    ],
+    {"x": [1, 2, 4, 4]},
+    ["y"],
+    initializers={"w": np.ones((1, 2, 3, 3), np.float32), "high": np.float32(6)},
+).SerializeToString()
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, len(SEED) - 1), st.integers(0, 255)), max_size=8),
+    st.integers(0, len(SEED)),
+)
+@settings(max_examples=150, deadline=None)
+def test_damaged_files_are_imported_or_refused(changes: list[tuple[int, int]], length: int):
+    content = bytearray(SEED)
+    for position, byte in changes:
+        content[position] = byte
+    if not changes:
+        del content[length:]
+    try:
+        module = import_model(bytes(content))
+    except UserError as error:
+        message = str(error)
+    else:
+        message = ""
+        assert print_module(parse_module(print_module(module))) == print_module(module)
+    assert len(message.splitlines()) <= 6
 
 
 def external_model(location: str, *, length: int = 404, offset: int = 0) -> ModelProto:
