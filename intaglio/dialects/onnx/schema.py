@@ -203,12 +203,6 @@ def find_operator(domain: str, name: str) -> Operator | None:
     return operators().get((canonical_domain(domain), name))
 
 
-@cache
-def operators_by_ir_name() -> Mapping[str, Operator]:
-    """All operators by the name of their op in the dialect."""
-    return {operator.ir_name: operator for operator in operators().values()}
-
-
 def _operator(domain: str, name: str, schemas: list[defs.OpSchema]) -> Operator:
     schemas = sorted(schemas, key=lambda schema: schema.since_version)
     versions = tuple(_version(schema) for schema in schemas)
