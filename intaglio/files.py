@@ -42,7 +42,11 @@ def replacing(path: Path) -> Generator[Path]:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        # Some writers create files for their owner alone; the result gets the permissions of any new file.
+        temporary.touch()
+        mode = temporary.stat().st_mode
         yield temporary
+        temporary.chmod(mode)
         os.replace(temporary, path)
     except OSError as error:
         raise UserError(f"cannot write the file: {error.strerror or error}", where=str(path)) from error

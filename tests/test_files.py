@@ -53,3 +53,13 @@ def test_an_unwritable_folder_is_a_user_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot write the file") as info:
         write_atomically(tmp_path / "absent" / "x", "")
     assert info.value.where == str(tmp_path / "absent" / "x")
+
+
+def test_a_file_has_the_permissions_of_any_new_file_whatever_its_writer_set(tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.touch()
+    path = tmp_path / "x.txt"
+    with replacing(path) as temporary:
+        temporary.unlink()
+        temporary.touch(mode=0o600)
+    assert path.stat().st_mode == plain.stat().st_mode
