@@ -42,20 +42,30 @@ class HostLibrary:
     """
 
     def __init__(self, content: bytes, launcher: Launcher) -> None:
-        _register_functions()
-        self._launcher = launcher
-        self._lock = threading.Lock()
-        tvm, relax = load_tvm(), load_tvm(submodule="relax")
+        tvm = load_tvm()
         with tempfile.TemporaryDirectory(prefix="intaglio-") as folder:
             path = Path(folder) / "host.so"
             path.write_bytes(content)
             try:
-                self._machine = relax.VirtualMachine(tvm.runtime.load_module(str(path)), tvm.cpu())
+                self._start(tvm.runtime.load_module(str(path)), launcher)
             except Exception as error:
                 raise UserError(
                     f"the host library cannot be loaded: {str(error).strip().splitlines()[-1][:200]}",
                     hint="it was compiled for another kind of machine, or the package is damaged",
                 ) from error
+
+    @classmethod
+    def in_memory(cls, executable: Any, launcher: Launcher) -> HostLibrary:
+        """What `intaglio.lowering.tvm.compile_executable` gives, without linking it to a shared library."""
+        library = cls.__new__(cls)
+        library._start(executable, launcher)
+        return library
+
+    def _start(self, executable: Any, launcher: Launcher) -> None:
+        _register_functions()
+        self._launcher = launcher
+        self._lock = threading.Lock()
+        self._machine = load_tvm(submodule="relax").VirtualMachine(executable, load_tvm().cpu())
 
     def run(self, arguments: Sequence[Array]) -> list[Array]:
         """Run `main`.

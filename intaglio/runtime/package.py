@@ -21,6 +21,7 @@ import hashlib
 import io
 import json
 import re
+import struct
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -44,6 +45,9 @@ _HOST = "host.so"
 _TARGET = "target.toml"
 _MEMBER_NAME = re.compile(r"(regions/)?[A-Za-z0-9_]+\.(json|so|toml|bin|constants|debug\.json)")
 _LARGEST_MANIFEST = 64 << 20
+_DAMAGED = (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError, struct.error)
+"""What `zipfile` raises on files that are damaged: in this order, bad structure, an early end, unknown compression,
+encryption, names that are no text, offsets out of range, short headers."""
 
 
 @dataclass(frozen=True)
@@ -188,9 +192,11 @@ def read_package(path: str | Path) -> Package:
         raise UserError("no such file", where=where) from None
     except OSError as error:
         raise UserError(f"cannot read the file: {error.strerror or error}", where=where) from error
-    except zipfile.BadZipFile as error:
+    except _DAMAGED as error:
         raise UserError(
-            f"not a package, or a damaged one: {error}", where=where, hint="packages are made by intaglio compile"
+            f"not a package, or a damaged one: {error or type(error).__name__}",
+            where=where,
+            hint="packages are made by intaglio compile",
         ) from error
     try:
         return _package(_Fields(json.loads(members[_MANIFEST]), "manifest"), members)

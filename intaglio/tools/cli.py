@@ -210,6 +210,9 @@ def run_cli(arguments: Sequence[str]) -> int:
     except UserError as error:
         _report_error(str(error), error, debug, as_json)
         return CHECK_FAILED if isinstance(error, CheckFailedError) else INPUT_WRONG
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return INPUT_WRONG
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx is not None else "intaglio"
         shown = UserError(error.format_message(), where=command, hint=f"{command} --help")

@@ -11,8 +11,14 @@ from intaglio.lowering.tvm import Expr
 
 @rule(nn.SoftmaxOp)
 def softmax(emitter: Emitter, op: nn.SoftmaxOp, operands: list[Expr]) -> list[Expr]:
-    """`exp(x - max) / sum(exp(x - max))` along the axis."""
-    return [emitter.builder.operator("nn.softmax", operands[0], axis=op.axis.value.data)]
+    """`exp(x - max) / sum(exp(x - max))` along the axis.
+
+    In double precision and rounded once, as the interpreter does it: the last operation of many networks then gives
+    the interpreter's result, not one that differs in the last bit.
+    """
+    double = emitter.cast(operands[0], "float64")
+    result = emitter.builder.operator("nn.softmax", double, axis=op.axis.value.data)
+    return [emitter.cast(result, value_dtype(op.result))]
 
 
 @rule(nn.BatchNormOp)
