@@ -7,9 +7,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import settings
 
 from intaglio.ir.filecheck import FileCheckError, run_test
 from intaglio.tools.opt import run_opt
+
+# Tests share two cores with each other, so the time of one example says nothing.
+settings.register_profile("intaglio", deadline=None)
+settings.load_profile("intaglio")
 
 COMMANDS = {"intaglio-opt": run_opt}
 

@@ -23,11 +23,11 @@ from xdsl.dialects.builtin import (
     UnregisteredAttr,
 )
 from xdsl.ir import Attribute, BlockArgument, Data, Operation, ParametrizedAttribute, Region, SSAValue
-from xdsl.parser import AttrParser, Parser, UnresolvedOperand
+from xdsl.parser import AttrParser, Parser, ParserState, UnresolvedOperand
 from xdsl.traits import IsolatedFromAbove
 from xdsl.utils.exceptions import ParseError, VerifyException
-from xdsl.utils.lexer import Span
-from xdsl.utils.mlir_lexer import MLIRTokenKind, StringLiteral
+from xdsl.utils.lexer import Input, Span
+from xdsl.utils.mlir_lexer import MLIRLexer, MLIRTokenKind, StringLiteral
 
 from intaglio.dialects.weights import register_weights_file
 from intaglio.errors import UserError
@@ -40,6 +40,12 @@ _MAX_DENSE_ELEMENTS = 1 << 28
 """A splat of a huge type is a few characters of text; larger constants belong into a weights file."""
 
 _FLOAT_BITS = re.compile(r"0x([0-9A-Fa-f]{16}|[0-9A-Fa-f]{8})")
+
+
+class _Lexer(MLIRLexer):
+    """xDSL's lexer without the regular expression that takes exponential time on a string that is not closed."""
+
+    _unescaped_characters_regex = re.compile(r'"(?:[^"\\\n\v\f]++|\\(?:["nt\\]|[0-9A-Fa-f]{2}))*+"')
 
 
 class LocatedParser(Parser):
@@ -63,7 +69,8 @@ class LocatedParser(Parser):
         self._line_offset = line_offset
         self._first_use: dict[str, Span[Any]] = {}
         self._op_name_start = 0
-        super().__init__(context, text, name)
+        super().__init__(context, "", name)
+        self._parser_state = ParserState(_Lexer(Input(text, name)))
 
     def line_and_column(self, position: int) -> tuple[int, int]:
         """Return the one-based line and column of an offset into the text."""
@@ -234,7 +241,7 @@ def parse_module(
         module = parser.parse_module(implicit_module)
     except ParseError as error:
         raise _syntax_error(error, file_name, line_offset) from error
-    except (VerifyException, ValueError, OverflowError, NotImplementedError) as error:
+    except (VerifyException, ValueError, OverflowError, NotImplementedError, struct.error) as error:
         where = file_name
         if parser is not None:
             where = "{}:{}:{}".format(file_name, *parser.line_and_column(parser.pos))

@@ -91,6 +91,18 @@ def test_deep_nesting_is_a_user_error() -> None:
         parse_module('"test.op"() {a = ' + "[" * 5000)
 
 
+def test_a_string_that_is_not_closed_takes_no_time() -> None:
+    with pytest.raises(UserError, match="closing string literal"):
+        parse_module('"test.op"() {a = "' + "x" * 2000 + "} : () -> ()\n" * 200)
+
+
+def test_a_float_that_its_type_cannot_hold_is_a_user_error() -> None:
+    with pytest.raises(UserError) as info:
+        parse_module('"test.op"() {a = array<i8: 1>, b = array<f32: 1.0e+300>} : () -> ()', "m.mlir")
+    assert info.value.where is not None
+    assert info.value.where.startswith("m.mlir:1:")
+
+
 def test_a_value_of_another_function_is_not_visible() -> None:
     text = (
         'func.func @f() {\n  "test.op"(%y) : (i32) -> ()\n  func.return\n}\nfunc.func @g(%y: i32) {\n  func.return\n}'
