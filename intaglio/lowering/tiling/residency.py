@@ -26,7 +26,7 @@ LARGEST_ROW_BYTES = (1 << 20) - 1
 """Bytes of a row that the address generators can count."""
 
 _WORTHWHILE_POSITIONS = 256
-"""Output positions below which a block is all overhead."""
+"""Output positions below which a block is all overhead, unless they are many bytes."""
 
 
 @dataclass(frozen=True)
@@ -100,25 +100,34 @@ class _Planner:
         return self._capacity - sum(aligned(tensor.size) for tensor in self._live[index] if tensor in self.resident)
 
     def evict(self) -> None:
-        """Send tensors to DRAM until every layer has a comfortable amount of room, as far as that is possible."""
+        """Send tensors to DRAM until every layer has room to overlap transfers and work, or at least to work."""
         for index in range(len(self._layers)):
-            while (missing := self._comfortable(index) - self.room(index)) > 0:
-                victim = self._cheapest(index, missing)
-                if victim is None:
-                    break
-                self.resident.discard(victim)
+            for demand in (self._comfortable, self._least):
+                while (missing := demand(index) - self.room(index)) > 0:
+                    victim = self._cheapest(index, missing, demand)
+                    if victim is None:
+                        break
+                    self.resident.discard(victim)
 
     def _comfortable(self, index: int) -> int:
         """Bytes with which a layer can overlap transfers and work."""
         layer = self._layers[index]
         constants = self._weights.get(layer, _NO_WEIGHTS)
         _, rows, columns, channels = layer.shape
-        few = BlockSize(min(rows, max(1, divide_up(_WORTHWHILE_POSITIONS, columns))), columns, channels)
+        enough = divide_up(_WORTHWHILE_POSITIONS, columns)
+        few = BlockSize(max(1, min(rows, enough, self._capacity // (16 * columns * channels))), columns, channels)
         blocks = min(2, few.count(layer.shape)) * self._block_bytes(layer, few)
         held = max(min(2 * constants.largest, constants.total), self._capacity // 4)
         return blocks + min(constants.total, held)
 
-    def _cheapest(self, index: int, missing: int) -> Tensor | None:
+    def _least(self, index: int) -> int:
+        """Bytes with which a layer can work, row by row."""
+        layer = self._layers[index]
+        _, _, columns, channels = layer.shape
+        constants = self._weights.get(layer, _NO_WEIGHTS)
+        return self._block_bytes(layer, BlockSize(1, columns, channels)) + constants.largest
+
+    def _cheapest(self, index: int, missing: int, demand: Callable[[int], int]) -> Tensor | None:
         """The live tensor whose eviction costs the fewest transfers for each byte of room that it gives a layer."""
         layer = self._layers[index]
         used = {source.tensor for source in layer.sources} | {layer.output}
@@ -128,9 +137,9 @@ class _Planner:
                 continue
             gain = aligned(tensor.size)
             if tensor in used:
-                before = self._comfortable(index)
+                before = demand(index)
                 self.resident.discard(tensor)
-                gain -= self._comfortable(index) - before
+                gain -= demand(index) - before
                 self.resident.add(tensor)
             if gain <= 0:
                 continue
