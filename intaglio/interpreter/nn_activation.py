@@ -7,13 +7,13 @@ bounds; the others are a table with the result of each of the 256 stored values.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 
 from intaglio.dialects import nn
 from intaglio.errors import UserError
 from intaglio.interpreter.registry import rule
+from intaglio.interpreter.table_functions import TABLE_KINDS, table_function
 from intaglio.interpreter.values import (
     Array,
     centered,
@@ -25,7 +25,7 @@ from intaglio.interpreter.values import (
 )
 from intaglio.ir.locations import describe
 from intaglio.numerics.requantization import quantize_multiplier, requantize
-from intaglio.numerics.tables import TABLE_FUNCTIONS, table_int8
+from intaglio.numerics.tables import table_int8
 
 
 def clipped(op: nn.ReluOp | nn.ClipOp, x: Array, clamp: nn.ClampAttr) -> Array:
@@ -67,26 +67,7 @@ def tabulated(op: nn.ActivationOp, x: Array, function: Callable[[Array], Array])
     return table[x.astype(np.int64) + 128]
 
 
-@rule(nn.HardSigmoidOp)
-def hard_sigmoid(op: nn.HardSigmoidOp, operands: list[Array]) -> list[Array]:
-    """`clip(alpha * x + beta, 0, 1)`."""
-    function = partial(TABLE_FUNCTIONS["hard_sigmoid"], alpha=op.alpha.value.data, beta=op.beta.value.data)
-    return [tabulated(op, operands[0], function)]
-
-
-@rule(nn.HardSwishOp)
-def hard_swish(op: nn.HardSwishOp, operands: list[Array]) -> list[Array]:
-    """`x * clip(x + 3, 0, 6) / 6`."""
-    return [tabulated(op, operands[0], TABLE_FUNCTIONS["hard_swish"])]
-
-
-@rule(nn.SigmoidOp)
-def sigmoid(op: nn.SigmoidOp, operands: list[Array]) -> list[Array]:
-    """`1 / (1 + exp(-x))`."""
-    return [tabulated(op, operands[0], TABLE_FUNCTIONS["sigmoid"])]
-
-
-@rule(nn.TanhOp)
-def tanh(op: nn.TanhOp, operands: list[Array]) -> list[Array]:
-    """Hyperbolic tangent."""
-    return [tabulated(op, operands[0], TABLE_FUNCTIONS["tanh"])]
+@rule(*TABLE_KINDS)
+def table_activation(op: nn.ActivationOp, operands: list[Array]) -> list[Array]:
+    """Apply the operation's function."""
+    return [tabulated(op, operands[0], table_function(op))]

@@ -68,3 +68,21 @@ def mul(op: nn.MulOp, operands: list[Array]) -> list[Array]:
 def div(op: nn.DivOp, operands: list[Array]) -> list[Array]:
     """Quotient, as IEEE 754 has it for zero divisors."""
     return [rounded(in_double(operands[0]) / in_double(operands[1]), op.result, op.clamp)]
+
+
+@rule(nn.MaximumOp)
+def maximum(op: nn.MaximumOp, operands: list[Array]) -> list[Array]:
+    """The larger operand."""
+    return [rounded(np.maximum(in_double(operands[0]), in_double(operands[1])), op.result, op.clamp)]
+
+
+@rule(nn.MinimumOp)
+def minimum(op: nn.MinimumOp, operands: list[Array]) -> list[Array]:
+    """The smaller operand."""
+    return [rounded(np.minimum(in_double(operands[0]), in_double(operands[1])), op.result, op.clamp)]
+
+
+@rule(nn.PowOp)
+def power(op: nn.PowOp, operands: list[Array]) -> list[Array]:
+    """The first operand to the power of the second."""
+    return [rounded(np.power(in_double(operands[0]), in_double(operands[1])), op.result, op.clamp)]

@@ -77,7 +77,36 @@ def convolve(x: Array, w: Array, op: nn.Conv2dOp) -> Array:
     return np.moveaxis(total, 0, 1).reshape(batch, height, width, outputs)
 
 
-def requantize_linear(op: nn.Conv2dOp | nn.DenseOp, accumulator: Array) -> Array:
+def convolve_transposed(x: Array, w: Array, op: nn.ConvTranspose2dOp) -> Array:
+    """Add the kernel times each input element to the result, in the dtype of the operands.
+
+    Each tap of the kernel reaches a strided view of the full result; its pads are cut off, or added where negative.
+    """
+    (stride_y, stride_x), (dilation_y, dilation_x) = op.strides.get_values(), op.dilations.get_values()
+    groups = op.groups.value.data
+    batch, rows, columns, _ = x.shape
+    outputs, taps_y, taps_x, _ = w.shape
+    full_height = (rows - 1) * stride_y + (taps_y - 1) * dilation_y + 1
+    full_width = (columns - 1) * stride_x + (taps_x - 1) * dilation_x + 1
+    full = np.zeros((batch, full_height, full_width, outputs), x.dtype)
+    inputs = np.moveaxis(x.reshape(batch * rows * columns, groups, -1), 1, 0)
+    weights = w.reshape(groups, outputs // groups, taps_y, taps_x, -1)
+    for i in range(taps_y):
+        for j in range(taps_x):
+            part = np.moveaxis(inputs @ np.swapaxes(weights[:, :, i, j], 1, 2), 0, 1)
+            y0, x0 = i * dilation_y, j * dilation_x
+            reached = full[:, y0 : y0 + (rows - 1) * stride_y + 1 : stride_y]
+            reached[:, :, x0 : x0 + (columns - 1) * stride_x + 1 : stride_x] += part.reshape(
+                batch, rows, columns, outputs
+            )
+    top, left, bottom, right = (int(pad) for pad in op.pads.get_values())
+    full = np.pad(full, ((0, 0), (max(-top, 0), max(-bottom, 0)), (max(-left, 0), max(-right, 0)), (0, 0)))
+    height, width = tensor_type(op.result).get_shape()[1:3]
+    y0, x0 = max(top, 0), max(left, 0)
+    return full[:, y0 : y0 + height, x0 : x0 + width]
+
+
+def requantize_linear(op: nn.Conv2dOp | nn.ConvTranspose2dOp | nn.DenseOp, accumulator: Array) -> Array:
     """The stored result of a layer with constant weights, from its accumulator without bias removed."""
     kind, result = quantization(op.input), quantization(op.result)
     assert kind is not None and result is not None
@@ -102,6 +131,18 @@ def conv2d(op: nn.Conv2dOp, operands: list[Array]) -> list[Array]:
         return [rounded(total, op.result, op.clamp)]
     accumulator = convolve(centered(x, kind), w.astype(np.int64), op) + (bias[0].astype(np.int64) if bias else 0)
     return [requantize_linear(op, accumulator)]
+
+
+@rule(nn.ConvTranspose2dOp)
+def conv_transpose2d(op: nn.ConvTranspose2dOp, operands: list[Array]) -> list[Array]:
+    """Spread the kernel, add the bias, apply the clamp; quantized: requantize per output channel."""
+    x, w, *bias = operands
+    kind = quantization(op.input)
+    if kind is None:
+        total = convolve_transposed(in_double(x), in_double(w), op) + (in_double(bias[0]) if bias else 0.0)
+        return [rounded(total, op.result, op.clamp)]
+    accumulator = convolve_transposed(centered(x, kind), w.astype(np.int64), op)
+    return [requantize_linear(op, accumulator + (bias[0].astype(np.int64) if bias else 0))]
 
 
 @rule(nn.DenseOp)

@@ -1,4 +1,4 @@
-"""Rules of constants and of the operations that only move elements."""
+"""Rules of constants, of the operations that only move elements, and of resampling."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import numpy as np
 from intaglio.dialects import nn
 from intaglio.dialects.weights import array_of
 from intaglio.interpreter.registry import rule
-from intaglio.interpreter.values import Array, quantization, value_dtype, value_shape
+from intaglio.interpreter.values import Array, in_double, quantization, rounded, value_dtype, value_shape
 from intaglio.numerics.quantization import quantize
+from intaglio.numerics.resampling import resampling_taps
 
 
 @rule(nn.ConstantOp)
@@ -44,3 +45,45 @@ def pad(op: nn.PadOp, operands: list[Array]) -> list[Array]:
         value = quantize(value, kind.scale, kind.zero_point, kind.storage_min, kind.storage_max, value_dtype(op.input))
     amounts = list(zip(op.low.get_values(), op.high.get_values(), strict=True))
     return [np.pad(operands[0], amounts, constant_values=value.astype(value_dtype(op.input)))]
+
+
+@rule(nn.SliceOp)
+def slice_elements(op: nn.SliceOp, operands: list[Array]) -> list[Array]:
+    """The elements at `starts + i * steps` in each dimension."""
+    rows = zip(op.starts.get_values(), op.steps.get_values(), value_shape(op.result), strict=True)
+    chosen = np.ix_(*(start + step * np.arange(count) for start, step, count in rows))
+    return [operands[0][chosen]]
+
+
+@rule(nn.BroadcastOp)
+def broadcast(op: nn.BroadcastOp, operands: list[Array]) -> list[Array]:
+    """The input repeated."""
+    return [np.broadcast_to(operands[0], value_shape(op.result))]
+
+
+@rule(nn.GatherOp)
+def gather(op: nn.GatherOp, operands: list[Array]) -> list[Array]:
+    """Slices by number; numbers outside are limited, as anything would do."""
+    return [np.take(*operands, axis=op.axis.value.data, mode="clip")]
+
+
+def taps_of(op: nn.ResizeOp, direction: int) -> tuple[Array, Array]:
+    """Indices and weights `[positions, k]` of the elements that a resize mixes in rows (0) or columns (1)."""
+    return resampling_taps(
+        op.mode.data,
+        value_shape(op.input)[1 + direction],
+        value_shape(op.result)[1 + direction],
+        *(int(values.get_values()[direction]) for values in (op.steps, op.offsets, op.units)),
+        cubic_coefficient=op.cubic_coefficient.value.data,
+        exclude_outside=bool(op.exclude_outside.value.data),
+    )
+
+
+@rule(nn.ResizeOp)
+def resize(op: nn.ResizeOp, operands: list[Array]) -> list[Array]:
+    """Mix elements in rows, then in columns, in double precision; the nearest modes take one as it is."""
+    (rows, row_weights), (columns, column_weights) = taps_of(op, 0), taps_of(op, 1)
+    if op.mode.data in nn.NEAREST:
+        return [operands[0][:, rows[:, 0]][:, :, columns[:, 0]]]
+    mixed = np.einsum("nykxc,yk->nyxc", in_double(operands[0])[:, rows], row_weights)
+    return [rounded(np.einsum("nyxkc,xk->nyxc", mixed[:, :, columns], column_weights), op.result)]

@@ -5,11 +5,14 @@ Entries are computed in float64 and rounded once, half to even.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from intaglio.numerics.error_function import erf
 
 Float64Array = npt.NDArray[np.float64]
 TableFunction = Callable[[Float64Array], Float64Array]
@@ -40,14 +43,86 @@ def hard_swish(x: Float64Array) -> Float64Array:
     return x * np.clip(x / 6.0 + 0.5, 0.0, 1.0)
 
 
+def reciprocal(x: Float64Array) -> Float64Array:
+    """`1 / x`; infinite at zero."""
+    with np.errstate(divide="ignore"):
+        return np.divide(1.0, x)
+
+
+def log(x: Float64Array) -> Float64Array:
+    """Natural logarithm; minus infinity at zero, NaN below."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log(x)
+
+
+def sqrt(x: Float64Array) -> Float64Array:
+    """Square root; NaN below zero."""
+    with np.errstate(invalid="ignore"):
+        return np.sqrt(x)
+
+
+def exp(x: Float64Array) -> Float64Array:
+    """Exponential function; infinite where float64 overflows."""
+    with np.errstate(over="ignore"):
+        return np.exp(x)
+
+
+def silu(x: Float64Array) -> Float64Array:
+    """`x * sigmoid(x)`."""
+    return x * sigmoid(x)
+
+
+def softplus(x: Float64Array) -> Float64Array:
+    """`log(1 + exp(x))`, written so that no argument overflows."""
+    return np.logaddexp(0.0, x)
+
+
+def mish(x: Float64Array) -> Float64Array:
+    """`x * tanh(log(1 + exp(x)))`. Source: ONNX Mish."""
+    return x * np.tanh(softplus(x))
+
+
+def elu(x: Float64Array, alpha: float = 1.0) -> Float64Array:
+    """`x` above zero, `alpha * (exp(x) - 1)` below. Source: ONNX Elu."""
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0.0)))
+
+
+def leaky_relu(x: Float64Array, alpha: float = 0.01) -> Float64Array:
+    """`x` above zero, `alpha * x` below. Source: ONNX LeakyRelu."""
+    return np.where(x >= 0, x, alpha * x)
+
+
+def gelu(x: Float64Array) -> Float64Array:
+    """`x / 2 * (1 + erf(x / sqrt(2)))`. Source: ONNX Gelu."""
+    return 0.5 * x * (1.0 + erf(x * math.sqrt(0.5)))
+
+
+def gelu_tanh(x: Float64Array) -> Float64Array:
+    """The approximation of `gelu` by a hyperbolic tangent. Source: ONNX Gelu with `approximate` "tanh"."""
+    return 0.5 * x * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))
+
+
 TABLE_FUNCTIONS: dict[str, Callable[..., Float64Array]] = {
+    "abs": np.abs,
+    "elu": elu,
+    "erf": erf,
+    "exp": exp,
+    "gelu": gelu,
+    "gelu_tanh": gelu_tanh,
     "hard_sigmoid": hard_sigmoid,
     "hard_swish": hard_swish,
+    "leaky_relu": leaky_relu,
+    "log": log,
+    "mish": mish,
+    "reciprocal": reciprocal,
     "relu": relu,
     "sigmoid": sigmoid,
+    "silu": silu,
+    "softplus": softplus,
+    "sqrt": sqrt,
     "tanh": tanh,
 }
-"""By name; `hard_sigmoid` also takes `alpha` and `beta`."""
+"""By name; `hard_sigmoid` also takes `alpha` and `beta`, `elu` and `leaky_relu` take `alpha`."""
 
 
 def _quantized(y: Float64Array, scale: float, zero_point: int, qmin: int, qmax: int) -> Float64Array:

@@ -153,3 +153,72 @@ class DivOp(ElementwiseOp):
 
     name = "nn.div"
     TAKES_QUANTIZED: ClassVar[bool] = False
+
+
+@irdl_op_definition
+class MaximumOp(ElementwiseOp):
+    """Elementwise larger operand with broadcasting, in floats only; NaN if either is.
+
+    Constraints:
+        C1: the result's shape is that of the broadcast operands.
+        C2: one float element type throughout.
+
+    Example:
+    ```mlir
+    func.func @main() -> tensor<2xf32> {
+      %a = nn.constant dense<[1.0, 2.0]> : tensor<2xf32>
+      %b = nn.constant dense<[0.5, 4.0]> : tensor<2xf32>
+      %y = nn.maximum %a, %b : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+      func.return %y : tensor<2xf32>
+    }
+    ```
+    """
+
+    name = "nn.maximum"
+    TAKES_QUANTIZED: ClassVar[bool] = False
+
+
+@irdl_op_definition
+class MinimumOp(ElementwiseOp):
+    """Elementwise smaller operand with broadcasting, in floats only; NaN if either is.
+
+    Constraints:
+        C1: the result's shape is that of the broadcast operands.
+        C2: one float element type throughout.
+
+    Example:
+    ```mlir
+    func.func @main() -> tensor<2xf32> {
+      %a = nn.constant dense<[1.0, 2.0]> : tensor<2xf32>
+      %b = nn.constant dense<[0.5, 4.0]> : tensor<2xf32>
+      %y = nn.minimum %a, %b : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+      func.return %y : tensor<2xf32>
+    }
+    ```
+    """
+
+    name = "nn.minimum"
+    TAKES_QUANTIZED: ClassVar[bool] = False
+
+
+@irdl_op_definition
+class PowOp(ElementwiseOp):
+    """Elementwise power, `lhs` to that of `rhs`, with broadcasting, in floats only.
+
+    Constraints:
+        C1: the result's shape is that of the broadcast operands.
+        C2: one float element type throughout.
+
+    Example:
+    ```mlir
+    func.func @main() -> tensor<2xf32> {
+      %a = nn.constant dense<[1.0, 2.0]> : tensor<2xf32>
+      %b = nn.constant dense<[0.5, 4.0]> : tensor<2xf32>
+      %y = nn.pow %a, %b : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+      func.return %y : tensor<2xf32>
+    }
+    ```
+    """
+
+    name = "nn.pow"
+    TAKES_QUANTIZED: ClassVar[bool] = False

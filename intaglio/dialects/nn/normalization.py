@@ -1,4 +1,4 @@
-"""Softmax and batch normalization of the `nn` dialect."""
+"""Softmax and normalizations of the `nn` dialect."""
 
 from __future__ import annotations
 
@@ -120,3 +120,168 @@ class BatchNormOp(IRDLOperation):
         expected = TensorType(element(self.input), shape[-1:])
         for parameter in (self.scale, self.offset, self.mean, self.variance):
             require(parameter.type == expected, f"parameters must be {expected}, got {parameter.type}")
+
+
+@irdl_op_definition
+class LayerNormOp(IRDLOperation):
+    """Normalization to mean 0 and variance 1 along `axis`, then a scale and an offset per element of it, in floats.
+
+    `result = (input - mean) / sqrt(variance + epsilon) * scale + offset`, the variance being the mean of the squared
+    distances from the mean (ONNX LayerNormalization over one dimension).
+
+    Constraints:
+        C1: `axis` is a dimension of the input.
+        C2: input and result have one shape and one float element type.
+        C3: scale and offset are of shape `[C]`, the extent of `axis`, and of the input's element type.
+
+    Example:
+    ```mlir
+    func.func @main(%x: tensor<1x4x8xf32>, %p: tensor<8xf32>) -> tensor<1x4x8xf32> {
+      %y = nn.layer_norm %x scale %p offset %p axis 2 epsilon 1.0e-05 : f64 : (tensor<1x4x8xf32>, tensor<8xf32>, tensor<8xf32>) -> tensor<1x4x8xf32>
+      func.return %y : tensor<1x4x8xf32>
+    }
+    ```
+    """
+
+    name = "nn.layer_norm"
+    input = operand_def(TensorType)
+    scale = operand_def(TensorType)
+    offset = operand_def(TensorType)
+    axis = prop_def(IntegerAttr.constr(i64))
+    epsilon = prop_def(FloatAttr)
+    result = result_def(TensorType)
+    traits = traits_def(Pure())
+    irdl_options = (ParsePropInAttrDict(),)
+    assembly_format = (
+        "$input `scale` $scale `offset` $offset `axis` $axis `epsilon` $epsilon attr-dict "
+        "`:` functional-type(operands, results)"
+    )
+
+    def __init__(self, source: SSAValue, scale: SSAValue, offset: SSAValue, axis: int, epsilon: float):
+        super().__init__(
+            operands=[source, scale, offset],
+            properties={"axis": IntegerAttr(axis, i64), "epsilon": FloatAttr(epsilon, f64)},
+            result_types=[source.type],
+        )
+
+    def verify_(self) -> None:
+        """Check the numbered constraints."""
+        _verify_along_axis(self.input, self.result, self.axis.value.data, self.scale, self.offset)
+
+
+@irdl_op_definition
+class RmsNormOp(IRDLOperation):
+    """Division by the root of the mean square along `axis`, then a scale per element of it, in floats.
+
+    `result = input / sqrt(mean(input ** 2) + epsilon) * scale` (ONNX RMSNormalization over one dimension).
+
+    Constraints:
+        C1: `axis` is a dimension of the input.
+        C2: input and result have one shape and one float element type.
+        C3: the scale is of shape `[C]`, the extent of `axis`, and of the input's element type.
+
+    Example:
+    ```mlir
+    func.func @main(%x: tensor<1x4x8xf32>, %p: tensor<8xf32>) -> tensor<1x4x8xf32> {
+      %y = nn.rms_norm %x scale %p axis 2 epsilon 1.0e-05 : f64 : (tensor<1x4x8xf32>, tensor<8xf32>) -> tensor<1x4x8xf32>
+      func.return %y : tensor<1x4x8xf32>
+    }
+    ```
+    """
+
+    name = "nn.rms_norm"
+    input = operand_def(TensorType)
+    scale = operand_def(TensorType)
+    axis = prop_def(IntegerAttr.constr(i64))
+    epsilon = prop_def(FloatAttr)
+    result = result_def(TensorType)
+    traits = traits_def(Pure())
+    irdl_options = (ParsePropInAttrDict(),)
+    assembly_format = (
+        "$input `scale` $scale `axis` $axis `epsilon` $epsilon attr-dict `:` functional-type(operands, results)"
+    )
+
+    def __init__(self, source: SSAValue, scale: SSAValue, axis: int, epsilon: float):
+        super().__init__(
+            operands=[source, scale],
+            properties={"axis": IntegerAttr(axis, i64), "epsilon": FloatAttr(epsilon, f64)},
+            result_types=[source.type],
+        )
+
+    def verify_(self) -> None:
+        """Check the numbered constraints."""
+        _verify_along_axis(self.input, self.result, self.axis.value.data, self.scale)
+
+
+@irdl_op_definition
+class LocalResponseNormOp(IRDLOperation):
+    """Division by a power of the squares of neighbouring channels, in floats (ONNX LRN, channels last).
+
+    `result = input / (bias + alpha / size * sum(input ** 2)) ** beta`, the sum going over the `size` channels around
+    each, from `(size - 1) // 2` below to `size // 2` above, as far as they exist.
+
+    Constraints:
+        C1: input and result have one shape, of rank 1 or more, and one float element type.
+        C2: `size` is at least 1.
+
+    Example:
+    ```mlir
+    func.func @main(%x: tensor<1x4x4x8xf32>) -> tensor<1x4x4x8xf32> {
+      %y = nn.local_response_norm %x size 5 alpha 1.0e-04 : f64 beta 7.5e-01 : f64 bias 1.0 : f64 : (tensor<1x4x4x8xf32>) -> tensor<1x4x4x8xf32>
+      func.return %y : tensor<1x4x4x8xf32>
+    }
+    ```
+    """
+
+    name = "nn.local_response_norm"
+    input = operand_def(TensorType)
+    size = prop_def(IntegerAttr.constr(i64))
+    alpha = prop_def(FloatAttr)
+    beta = prop_def(FloatAttr)
+    bias = prop_def(FloatAttr)
+    result = result_def(TensorType)
+    traits = traits_def(Pure())
+    irdl_options = (ParsePropInAttrDict(),)
+    assembly_format = (
+        "$input `size` $size `alpha` $alpha `beta` $beta `bias` $bias attr-dict `:` functional-type(operands, results)"
+    )
+
+    def __init__(self, source: SSAValue, size: int, alpha: float, beta: float, bias: float):
+        super().__init__(
+            operands=[source],
+            properties={
+                "size": IntegerAttr(size, i64),
+                "alpha": FloatAttr(alpha, f64),
+                "beta": FloatAttr(beta, f64),
+                "bias": FloatAttr(bias, f64),
+            },
+            result_types=[source.type],
+        )
+
+    def verify_(self) -> None:
+        """Check the numbered constraints."""
+        # C1
+        require(
+            self.input.type == self.result.type
+            and is_float(self.input)
+            and len(tensor_of(self.input).get_shape()) >= 1,
+            "input and result must have one shape of rank 1 or more and one float type",
+        )
+        # C2
+        require(self.size.value.data >= 1, f"size must be at least 1, got {self.size.value.data}")
+
+
+def _verify_along_axis(source: SSAValue, result: SSAValue, axis: int, *parameters: SSAValue) -> None:
+    """Check what layer and root-mean-square normalization have in common."""
+    shape = tensor_of(source).get_shape()
+    # C1
+    require(0 <= axis < len(shape), f"axis must be 0 to {len(shape) - 1}, got {axis}")
+    # C2
+    require(
+        source.type == result.type and is_float(source),
+        "input and result must have one shape and one float type",
+    )
+    # C3
+    expected = TensorType(element(source), [shape[axis]])
+    for parameter in parameters:
+        require(parameter.type == expected, f"parameters must be {expected}, got {parameter.type}")

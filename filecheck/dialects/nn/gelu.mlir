@@ -1,0 +1,22 @@
+// RUN: intaglio-opt %s | intaglio-opt | filecheck %s
+
+// CHECK-LABEL: func.func @float
+// CHECK: %y = nn.gelu %x approximate "tanh" : (tensor<2x3xf32>) -> tensor<2x3xf32>
+func.func @float(%x: tensor<2x3xf32>) -> tensor<2x3xf32> {
+  %y = nn.gelu %x approximate "tanh" : (tensor<2x3xf32>) -> tensor<2x3xf32>
+  func.return %y : tensor<2x3xf32>
+}
+
+// CHECK-LABEL: func.func @quantized
+// CHECK: %y = nn.gelu %x approximate "tanh" : (tensor<2x3x!quant.uniform<i8:f32, 0.5>>) -> tensor<2x3x!quant.uniform<i8:f32, 0.05:3>>
+func.func @quantized(%x: tensor<2x3x!quant.uniform<i8:f32, 0.5>>) -> tensor<2x3x!quant.uniform<i8:f32, 0.05:3>> {
+  %y = nn.gelu %x approximate "tanh" : (tensor<2x3x!quant.uniform<i8:f32, 0.5>>) -> tensor<2x3x!quant.uniform<i8:f32, 0.05:3>>
+  func.return %y : tensor<2x3x!quant.uniform<i8:f32, 0.05:3>>
+}
+
+// CHECK-LABEL: func.func @exact
+// CHECK: %y = nn.gelu %x approximate "none" : (tensor<2xf32>) -> tensor<2xf32>
+func.func @exact(%x: tensor<2xf32>) -> tensor<2xf32> {
+  %y = nn.gelu %x approximate "none" : (tensor<2xf32>) -> tensor<2xf32>
+  func.return %y : tensor<2xf32>
+}

@@ -1,0 +1,15 @@
+// RUN: intaglio-opt %s | intaglio-opt | filecheck %s
+
+// CHECK-LABEL: func.func @one_dimension
+// CHECK: %y = nn.reduce_prod %x axes [1] : (tensor<2x3x4xf32>) -> tensor<2x1x4xf32>
+func.func @one_dimension(%x: tensor<2x3x4xf32>) -> tensor<2x1x4xf32> {
+  %y = nn.reduce_prod %x axes [1] : (tensor<2x3x4xf32>) -> tensor<2x1x4xf32>
+  func.return %y : tensor<2x1x4xf32>
+}
+
+// CHECK-LABEL: func.func @all_dimensions
+// CHECK: %y = nn.reduce_prod %x axes [0, 1] : (tensor<2x3xf32>) -> tensor<1x1xf32>
+func.func @all_dimensions(%x: tensor<2x3xf32>) -> tensor<1x1xf32> {
+  %y = nn.reduce_prod %x axes [0, 1] : (tensor<2x3xf32>) -> tensor<1x1xf32>
+  func.return %y : tensor<1x1xf32>
+}
