@@ -10,51 +10,41 @@ params = QuantizationParams().with_activation_quantization(quantization_scheme(a
 
 from __future__ import annotations
 
-from abc import ABC
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
+from intaglio.calibration_methods import (
+    AverageMinMaxMethod,
+    CalibrationMethod,
+    HistogramEntropyMethod,
+    HistogramMSEMethod,
+    HistogramPercentileMethod,
+    MinMaxMethod,
+    MovingAverageMinMaxMethod,
+)
 from intaglio.errors import UserError
 
-
-@dataclass(frozen=True)
-class CalibrationMethod(ABC):
-    """How the range of a tensor is derived from its values on calibration data.
-
-    Each method is a frozen dataclass whose fields are its settings; `name` is what command lines and the
-    `method` of `quant.observe` call it.
-    """
-
-    name: ClassVar[str]
-
-    @staticmethod
-    def from_str(method: str) -> CalibrationMethod:
-        """The method called `method`, in lower or upper case, with its default settings.
-
-        Raises:
-            UserError: there is no such method.
-        """
-        found = _METHODS.get(method.lower())
-        if found is None:
-            raise UserError(
-                f"there is no calibration method {method!r}", hint=f"supported methods: {', '.join(sorted(_METHODS))}"
-            )
-        return found()
+__all__ = [
+    "AverageMinMaxMethod",
+    "CalibrationMethod",
+    "HistogramEntropyMethod",
+    "HistogramMSEMethod",
+    "HistogramPercentileMethod",
+    "MinMaxMethod",
+    "MovingAverageMinMaxMethod",
+    "QuantizationParams",
+    "QuantizationScheme",
+    "default_calibration",
+    "default_quantization",
+    "quantization_scheme",
+]
 
 
-@dataclass(frozen=True)
-class MinMaxMethod(CalibrationMethod):
-    """The range is from the smallest to the largest value seen."""
-
-    name = "min_max"
-
-
-_METHODS: dict[str, type[CalibrationMethod]] = {method.name: method for method in (MinMaxMethod,)}
+_DEFAULT_CALIBRATION = MinMaxMethod()
 
 
 def default_calibration() -> CalibrationMethod:
     """The calibration method used when none is asked for."""
-    return MinMaxMethod()
+    return _DEFAULT_CALIBRATION
 
 
 @dataclass(frozen=True)
@@ -103,7 +93,7 @@ class QuantizationParams:
         UserError: activations per channel or asymmetric weights are asked for.
     """
 
-    calibration_method: CalibrationMethod = MinMaxMethod()
+    calibration_method: CalibrationMethod = _DEFAULT_CALIBRATION
     activation_quantization_scheme: QuantizationScheme = QuantizationScheme(asymmetric=True, per_channel=False)
     weight_quantization_scheme: QuantizationScheme = QuantizationScheme(asymmetric=False, per_channel=True)
 

@@ -56,7 +56,7 @@ def _no_options(options: CompileOptions) -> dict[str, object]:
 
 
 def _observers(options: CompileOptions) -> dict[str, object]:
-    return {"method": options.params.calibration_method.name}
+    return {"method": str(options.params.calibration_method)}
 
 
 def _calibration(options: CompileOptions) -> dict[str, object]:

@@ -28,7 +28,7 @@ FILECHECKS = sorted(path for path in (ROOT / "filecheck").rglob("*.mlir") if "In
 
 LAYERS = (
     ("errors", "compat", "files"),
-    ("data", "params"),
+    ("data", "calibration_methods", "params"),
     ("numerics",),
     ("targets.instructions", "targets.encoding"),  # the tables that the isa dialect is made from
     ("dialects",),

@@ -114,5 +114,5 @@ def test_a_sample_that_does_not_fit():
 
 def test_values_that_overflow_name_sample_and_operation():
     huge = [next(samples(1)), {**next(samples(1)), "gain": np.full(2, 3e38, np.float32)}]
-    with pytest.raises(UserError, match=r'sample 1 makes the values at quant\.observe "product".* infinite'):
+    with pytest.raises(UserError, match="sample 1 makes values of 'product' infinite"):
         record_ranges(parse_module(NETWORK), huge)

@@ -34,5 +34,5 @@ def test_the_network_computes_the_same(apply_checked):
 
 
 def test_unknown_method(apply_checked):
-    with pytest.raises(UserError, match="no calibration method 'mse'"):
-        apply_checked(NETWORK, InsertObservers(method="mse"))
+    with pytest.raises(UserError, match="no calibration method 'kl'"):
+        apply_checked(NETWORK, InsertObservers(method="kl"))

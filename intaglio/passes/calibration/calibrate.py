@@ -4,32 +4,39 @@
 %1 = quant.observe %0 {method = "min_max"}  ->  %1 = quant.observe %0 {method = "min_max", range = array<f64: 0.0, 6.0>}
 ```
 
-onnxruntime executes the network, one sample at a time, in one pass over the data; memory does not depend on the
-number of samples. Ranges found by an earlier run are replaced, so that the pass may be repeated with other data.
-Observers outside `@main` are left alone.
+onnxruntime executes the network in one pass over the data, one sample ahead of the statistics, which are taken in a
+thread of their own; memory does not depend on the number of samples. Ranges found by an earlier run are replaced, so
+that the pass may be repeated with other data. Observers outside `@main` are left alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import itertools
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import DenseArrayBase, ModuleOp, StringAttr, f64
 from xdsl.passes import ModulePass
 
+from intaglio.calibration_methods import CalibrationMethod
 from intaglio.data import checked_samples, load_samples
-from intaglio.dialects.quant import ObserveOp
 from intaglio.errors import UserError
-from intaglio.frontend.exporter import main_function
-from intaglio.ir.locations import describe, where
-from intaglio.params import CalibrationMethod
+from intaglio.ir.locations import where
+from intaglio.passes.calibration.batches import samples_per_run, split_batches
+from intaglio.passes.calibration.collection import NetworkStatistics
 from intaglio.passes.calibration.float_graph import Array, FloatGraph
-from intaglio.passes.calibration.statistics import RangeStatistics, statistics_for
+from intaglio.passes.calibration.observers import observers_of
+from intaglio.passes.calibration.statistics import Grid, Range
 
 Progress = Callable[[int], None]
-"""Called after each sample with the number of samples done."""
+"""Called as samples are done, with their number."""
+
+CHECKPOINT_SECONDS = 20.0
+"""How much work an interruption costs at most, when statistics are saved."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +45,18 @@ class Calibrate(ModulePass):
 
     Options:
         data: an .npz file with one array per model input, samples stacked on a new first axis.
+        method: calibration method of all observers, instead of each one's own.
+        bits: width of the integers that the ranges are chosen for (mse, entropy).
+        symmetric: whether the ranges are chosen for symmetric quantization (mse, entropy, percentile).
+        statistics: a file that keeps the statistics; an interrupted run goes on from it.
     """
 
     name = "calibrate"
     data: str
+    method: str | None = None
+    bits: int = 8
+    symmetric: bool = False
+    statistics: str | None = None
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         """Write the ranges.
@@ -49,8 +64,11 @@ class Calibrate(ModulePass):
         Raises:
             UserError: the data does not fit the model, there is nothing to calibrate, or a value is NaN.
         """
-        graph = _observed_graph(op)
-        _record(op, graph, load_samples(self.data, graph.shapes, graph.dtypes), None)
+        if self.method is not None:
+            set_method(op, CalibrationMethod.from_str(self.method))
+        collected = Calibration(op, self.statistics)
+        collected.add(load_samples(self.data, collected.shapes, collected.dtypes))
+        write_ranges(op, collected.statistics.ranges(Grid(self.bits, self.symmetric)))
 
 
 def record_ranges(
@@ -58,62 +76,130 @@ def record_ranges(
     samples: Iterable[Mapping[str, Array]],
     *,
     method: CalibrationMethod | None = None,
+    grid: Grid | None = None,
+    statistics: str | Path | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Write the range that each observer's values have on the given samples.
 
     Args:
         module: a float module with observers in `@main`.
-        samples: one array per model input by its ONNX name, of the input's shape; read once, one at a time.
+        samples: one array per model input by its ONNX name, of the input's shape, or batches of them of any size;
+            read once, one at a time.
         method: the calibration method of all observers; by default each one's own.
-        progress: called after each sample with the number of samples done.
+        grid: the integers that values will be quantized to; by default 8 bits, asymmetric.
+        statistics: a file that keeps the statistics; an interrupted run goes on from it when it is given the same
+            samples again.
+        progress: called as samples are done, with their number.
 
     Raises:
         UserError: a sample does not fit the model, there are none, there is nothing to calibrate, or a value
             inside the network is NaN or infinite.
     """
     if method is not None:
-        for observer in _observers(module):
-            observer.properties["method"] = StringAttr(method.name)
-    graph = _observed_graph(module)
-    _record(module, graph, checked_samples(samples, graph.shapes, graph.dtypes), progress)
+        set_method(module, method)
+    collected = Calibration(module, statistics)
+    collected.add(samples, progress)
+    write_ranges(module, collected.statistics.ranges(grid))
 
 
-def _observers(module: ModuleOp) -> list[ObserveOp]:
-    return [op for op in main_function(module).body.block.ops if isinstance(op, ObserveOp)]
+def set_method(module: ModuleOp, method: CalibrationMethod) -> None:
+    """Give all observers in `@main` a calibration method."""
+    for observer in observers_of(module).values():
+        observer.properties["method"] = StringAttr(str(method))
 
 
-def _observed_graph(module: ModuleOp) -> FloatGraph:
-    observers = _observers(module)
-    if not observers:
-        raise UserError("there is nothing to calibrate: @main has no observers", hint="run insert-observers first")
-    return FloatGraph(module, [observer.input for observer in observers])
+def write_ranges(module: ModuleOp, ranges: Mapping[str, Range]) -> None:
+    """Write ranges into the observers of those names, which exist."""
+    observers = observers_of(module)
+    for name, bounds in ranges.items():
+        observers[name].properties["range"] = DenseArrayBase.from_list(f64, list(bounds))
 
 
-def _record(
-    module: ModuleOp, graph: FloatGraph, samples: Iterable[Mapping[str, Array]], progress: Progress | None
-) -> None:
-    observers = _observers(module)
-    statistics = [statistics_for(CalibrationMethod.from_str(observer.method.data)) for observer in observers]
-    count = 0
-    for count, sample in enumerate(samples, start=1):
-        _, values = graph.run(sample)
-        for observer, recorded, array in zip(observers, statistics, values, strict=True):
-            _update(observer, recorded, array, count - 1)
-        if progress is not None:
-            progress(count)
-    if count == 0:
-        raise UserError("there are no samples to calibrate with")
-    for observer, recorded in zip(observers, statistics, strict=True):
-        observer.properties["range"] = DenseArrayBase.from_list(f64, list(recorded.range()))
+class Calibration:
+    """A calibration of a module in progress.
 
+    Attributes:
+        statistics: what was collected so far.
+        shapes: shape of each input of the network by its ONNX name.
+        dtypes: dtype of each input by its ONNX name.
 
-def _update(observer: ObserveOp, statistics: RangeStatistics, array: Array, sample: int) -> None:
-    if not np.isfinite(array).all():
-        kind = "NaN" if np.isnan(array).any() else "infinite"
-        raise UserError(
-            f"sample {sample} makes the values at {describe(observer)} {kind}",
-            where=where(observer.location),
-            hint="the float network itself does not work on this sample",
+    Args:
+        module: a float module with observers in `@main`.
+        file: where the statistics are kept; what an earlier run left there is the start.
+
+    Raises:
+        UserError: there are no observers, the network cannot be run, or the file belongs to another calibration.
+    """
+
+    def __init__(self, module: ModuleOp, file: str | Path | None = None) -> None:
+        self._file = Path(file) if file is not None else None
+        self.statistics = _empty_statistics(module)
+        if self._file is not None and self._file.exists():
+            earlier = NetworkStatistics.load(self._file)
+            self._check_same(earlier)
+            self.statistics = earlier
+        self._graph = FloatGraph(module, [observer.input for observer in observers_of(module).values()])
+        self.shapes, self.dtypes = self._graph.shapes, self._graph.dtypes
+
+    def add(self, samples: Iterable[Mapping[str, Array]], progress: Progress | None = None) -> None:
+        """Run the network on samples; those that were done before an interruption are skipped.
+
+        Args:
+            samples: samples or batches.
+            progress: called as samples are done, with their number.
+
+        Raises:
+            UserError: a sample does not fit the model, or a value inside the network is NaN or infinite.
+        """
+        batch = samples_per_run(self.shapes)
+        runs = checked_samples(split_batches(samples, self.shapes), self.shapes, self.dtypes)
+        runs = itertools.islice(runs, self.statistics.samples // batch, None)
+        saved = time.monotonic()
+        for values in _run_ahead(self._graph, runs):
+            self.statistics.update(values, batch)
+            if progress is not None:
+                progress(self.statistics.samples)
+            if self._file is not None and time.monotonic() - saved > CHECKPOINT_SECONDS:
+                self.statistics.save(self._file)
+                saved = time.monotonic()
+        if self._file is not None and self.statistics.samples:
+            self.statistics.save(self._file)
+
+    def _check_same(self, earlier: NetworkStatistics) -> None:
+        expected, found = (
+            {name: tensor.method for name, tensor in statistics.tensors.items()}
+            for statistics in (self.statistics, earlier)
         )
-    statistics.update(array)
+        if expected != found:
+            what = "other methods" if list(expected) == list(found) else "other tensors"
+            raise UserError(
+                f"the file holds statistics of {what} than are to be calibrated",
+                where=str(self._file),
+                hint="remove it, or name another file",
+            )
+
+
+def _empty_statistics(module: ModuleOp) -> NetworkStatistics:
+    methods: dict[str, CalibrationMethod] = {}
+    for name, observer in observers_of(module).items():
+        try:
+            methods[name] = CalibrationMethod.from_str(observer.method.data)
+        except UserError as error:
+            raise UserError(error.what, where=where(observer.location) or name, hint=error.hint) from error
+    if not methods:
+        raise UserError("there is nothing to calibrate: @main has no observers", hint="run insert-observers first")
+    return NetworkStatistics(methods)
+
+
+def _run_ahead(graph: FloatGraph, runs: Iterable[Mapping[str, Array]]) -> Generator[list[Array]]:
+    """Yield the watched values of each run, while the next one is under way."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="calibrate") as executor:
+        ahead: Future[tuple[list[Array], list[Array]]] | None = None
+        for sample in runs:
+            current, ahead = ahead, executor.submit(graph.run, sample)
+            if current is not None:
+                yield current.result()[1]
+                del current
+        if ahead is not None:
+            yield ahead.result()[1]

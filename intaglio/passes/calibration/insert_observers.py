@@ -33,7 +33,7 @@ class InsertObservers(ModulePass):
     A value that has one already keeps it, so that observers may be placed or edited by hand.
 
     Options:
-        method: calibration method of the new observers.
+        method: calibration method of the new observers, with settings in braces if it has any.
     """
 
     name = "insert-observers"
@@ -48,7 +48,7 @@ class InsertObservers(ModulePass):
         method = CalibrationMethod.from_str(self.method)
         for function in functions_with_body(op):
             for value in Coverage(function).values_to_observe():
-                _observe(value, method.name)
+                _observe(value, str(method))
 
 
 def _observe(value: SSAValue, method: str) -> None:
