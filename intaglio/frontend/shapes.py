@@ -3,7 +3,7 @@
 Inference is ONNX's own, with data propagation, on a skeleton of the model: large constants are replaced by
 inputs of their type, so that weights are neither copied nor serialised. Where shapes stay open, values that follow
 from static shapes are computed (`shape_values`) and inference goes on. Declared shapes of inner values are
-not trusted, except those of nodes whose operator no schema describes.
+not trusted, except those of nodes whose operator inference does not know.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ from onnx import (
     shape_inference,
 )
 
-from intaglio.dialects.onnx.schema import find_operator
+from intaglio.dialects.onnx import contributed
+from intaglio.dialects.onnx.schema import canonical_domain, find_operator
 from intaglio.errors import UserError
 from intaglio.frontend.model_file import element_count
+from intaglio.frontend.quantized_nodes import cast_node, float_nodes
 from intaglio.frontend.shape_values import LARGEST, constant_types, fold_shape_values
 
 Shape = tuple[int, ...]
@@ -249,13 +251,16 @@ def _skeleton(model: ModelProto, shapes: Mapping[str, Shape]) -> ModelProto:
         kind = sparse.values.data_type
         graph.input.append(helper.make_tensor_value_info(sparse.values.name, kind, list(sparse.dims)))
     declared = {value.name: value for value in (*source.value_info, *source.output)}
+    opset = next((entry.version for entry in model.opset_import if not canonical_domain(entry.domain)), 1)
+    data_types = {tensor.name: tensor.data_type for tensor in source.initializer}
     for node in source.node:
         tensor = _large_constant(node)
         if tensor is not None:
             _add_constant(graph, node.output[0], tensor)
             continue
-        graph.node.append(node)
-        if find_operator(node.domain, node.op_type) is None:
+        known = _known_to_inference(node, opset, data_types)
+        graph.node.extend(known or [node])
+        if not known:
             graph.value_info.extend(declared[name] for name in node.output if name in declared)
     for value in source.output:
         output = graph.output.add()
@@ -266,6 +271,14 @@ def _skeleton(model: ModelProto, shapes: Mapping[str, Shape]) -> ModelProto:
         elif kind is not None:
             output.type.CopyFrom(value.type)
     return skeleton
+
+
+def _known_to_inference(node: NodeProto, opset: int, data_types: Mapping[str, int]) -> list[NodeProto]:
+    """Nodes of ONNX's own operators with the node's outputs, none when there are no such nodes."""
+    if node.domain == contributed.DOMAIN:
+        cast = cast_node(node, data_types)
+        return [cast] if cast is not None else float_nodes(node, opset) or []
+    return [] if find_operator(node.domain, node.op_type) is None else [node]
 
 
 def _add_constant(graph: GraphProto, name: str, tensor: TensorProto) -> None:

@@ -12,7 +12,7 @@ from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from onnx import AttributeProto, TypeProto, ValueInfoProto, helper, numpy_helper
+from onnx import AttributeProto, NodeProto, TypeProto, ValueInfoProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from xdsl.dialects.builtin import (
     ArrayAttr,
@@ -26,13 +26,17 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute, Operation
 
-from intaglio.dialects.onnx import InitializerOp, OctetsAttr, OnnxOp, floats_of, ints_of
+from intaglio.dialects.onnx import InitializerOp, OctetsAttr, OnnxOp, contributed, floats_of, ints_of
 from intaglio.dialects.weights import WeightsAttr, array_of
 from intaglio.errors import UserError
+from intaglio.frontend.quantized_nodes import float_nodes
 from intaglio.frontend.types import type_to_proto
 from intaglio.interpreter.registry import rule
 from intaglio.interpreter.values import Array
 from intaglio.ir.locations import describe, where
+
+_OPSET_OF_FORMS = 21
+"""The opset whose operators stand for those of onnxruntime: int16 and int4 can be quantized to from it on."""
 
 _EVALUATORS: WeakKeyDictionary[Operation, ReferenceEvaluator] = WeakKeyDictionary()
 
@@ -95,6 +99,15 @@ def faithful_form(op: OnnxOp) -> tuple[int, Mapping[str, Attribute]]:
     return op.opset, attributes
 
 
+def known_nodes(node: NodeProto) -> list[NodeProto]:
+    """Nodes of ONNX's own operators that do what one of onnxruntime's does; the node itself if there are none."""
+    made = float_nodes(node, _OPSET_OF_FORMS)
+    if made is None and node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+        made = [helper.make_node(node.op_type, node.input, node.output)]
+        made[0].attribute.extend(node.attribute)
+    return made or [node]
+
+
 def evaluator_of(op: OnnxOp) -> ReferenceEvaluator:
     """The reference evaluator of a model with this one node.
 
@@ -111,14 +124,17 @@ def evaluator_of(op: OnnxOp) -> ReferenceEvaluator:
     opset, attributes = faithful_form(op)
     node.attribute.extend(attribute_proto(op, name, value) for name, value in attributes.items())
     present = [(name, value) for name, value in zip(inputs, op.node_inputs(), strict=True) if value is not None]
+    nodes = [node]
+    if op.domain == contributed.DOMAIN:
+        nodes, opset = known_nodes(node), _OPSET_OF_FORMS
     graph = helper.make_graph(
-        [node],
+        nodes,
         "node",
         [ValueInfoProto(name=name, type=type_to_proto(value.type) or TypeProto()) for name, value in present],
         [ValueInfoProto(name=name) for name in outputs if name],
     )
-    opsets = [helper.make_opsetid(op.domain, opset)]
-    if op.domain:
+    opsets = [helper.make_opsetid(nodes[0].domain, opset)]
+    if nodes[0].domain:
         opsets.append(helper.make_opsetid("", helper.VERSION_TABLE[-1][2]))
     return ReferenceEvaluator(helper.make_model(graph, opset_imports=opsets))
 

@@ -1,5 +1,7 @@
 """ONNX operator schemas, read from the installed `onnx` package and merged over the history of each operator.
 
+Those of onnxruntime's quantized operators are ours (`contributed`).
+
 The `onnx` dialect has one op class per operator. An operator changes over the versions of its operator set
 (attributes become inputs, optional inputs appear), so a class accepts what any version accepts, and what
 holds for a given model is the `OperatorVersion` in force at that model's opset. Nothing here depends on xDSL.
@@ -14,6 +16,8 @@ from functools import cache, cached_property
 
 from onnx import AttributeProto, defs
 
+from intaglio.dialects.onnx import contributed
+
 AttributeValue = int | float | str | list[int] | list[float] | list[str]
 """A number, a text, or a list of them, as `OperatorVersion` gives defaults."""
 
@@ -22,6 +26,7 @@ DOMAIN_PREFIXES: Mapping[str, str] = {
     "ai.onnx.ml": "onnx.ml.",
     "ai.onnx.preview": "onnx.preview.",
     "ai.onnx.preview.training": "onnx.preview.training.",
+    contributed.DOMAIN: "onnx.microsoft.",
 }
 """Prefix of the IR op name for every ONNX domain that the dialect generates classes for."""
 
@@ -195,7 +200,9 @@ def operators() -> Mapping[tuple[str, str], Operator]:
         domain = canonical_domain(schema.domain)
         if domain in DOMAIN_PREFIXES:
             history.setdefault((domain, schema.name), []).append(schema)
-    return {key: _operator(*key, schemas) for key, schemas in sorted(history.items())}
+    found = {key: _operator(*key, schemas) for key, schemas in sorted(history.items())}
+    found.update({(contributed.DOMAIN, name): _contributed_operator(name) for name in sorted(contributed.TABLE)})
+    return found
 
 
 def find_operator(domain: str, name: str) -> Operator | None:
@@ -222,6 +229,37 @@ def _operator(domain: str, name: str, schemas: list[defs.OpSchema]) -> Operator:
         documentation=schemas[-1].doc or "",
         deterministic=name not in _RANDOM,
     )
+
+
+def _contributed_operator(name: str) -> Operator:
+    signature, attributes = contributed.TABLE[name]
+    inputs, _, outputs = signature.partition("->")
+    version = OperatorVersion(
+        since=1,
+        inputs=_contributed_formals(inputs),
+        outputs=_contributed_formals(outputs),
+        attributes={
+            attribute: AttributeSchema(attribute, AttributeKind[kind], required, default)
+            for attribute, kind, required, default in contributed.attributes(attributes)
+        },
+        deprecated=False,
+    )
+    return Operator(
+        domain=contributed.DOMAIN,
+        name=name,
+        versions=(version,),
+        inputs=version.inputs,
+        outputs=version.outputs,
+        attributes={key: frozenset([schema.kind]) for key, schema in sorted(version.attributes.items())},
+        graphs=(),
+        documentation="See `docs/ContribOperators.md` of onnxruntime.",
+        deterministic=True,
+    )
+
+
+def _contributed_formals(text: str) -> tuple[Formal, ...]:
+    arities = {"": Arity.SINGLE, "?": Arity.OPTIONAL, "*": Arity.VARIADIC}
+    return tuple(Formal(name, arities[mark]) for name, mark in contributed.formals(text))
 
 
 def _version(schema: defs.OpSchema) -> OperatorVersion:
