@@ -12,6 +12,7 @@ from xdsl.dialects.builtin import ModuleOp, StringAttr
 
 from intaglio.data import load_samples
 from intaglio.errors import UserError
+from intaglio.files import check_output
 from intaglio.frontend.exporter import main_function
 from intaglio.frontend.importer import import_model
 from intaglio.ir.context import make_context
@@ -71,9 +72,7 @@ def compile_model(
             where="--compile-from",
             hint=f"the phases are, in order: {', '.join(PHASE_NAMES)}",
         )
-    check_options(options, first, last)
-    if not Path(output).absolute().parent.is_dir():
-        raise UserError("the folder does not exist", where=str(Path(output).parent))
+    check_output(output)
     if compile_from is None:
         if Path(source).suffix == ".mlir":
             raise UserError(
@@ -81,11 +80,13 @@ def compile_model(
                 where=str(source),
                 hint="name the phase it comes from with --compile-from",
             )
+        check_options(options, first, last)
         module = import_phase(source, options, progress)
         _dump(module, 0, dump_phases_to)
         first = 1
     else:
         module = resume(source, compile_from)
+        check_options(options, first, last)
         _check_partitioned(module, options, first, str(source))
     for index in range(first, min(last + 1, len(PHASES) - 1)):
         run_phase(module, PHASES[index], options, progress)

@@ -63,3 +63,16 @@ def write_atomically(path: str | Path, content: bytes | str) -> None:
     data = content.encode() if isinstance(content, str) else content
     with replacing(Path(path)) as temporary:
         temporary.write_bytes(data)
+
+
+def check_output(path: str | Path) -> None:
+    """Find out before the work begins whether a file can be written at its end.
+
+    Raises:
+        UserError: the folder does not exist, or the path is a folder.
+    """
+    path = Path(path)
+    if not path.absolute().parent.is_dir():
+        raise UserError("the folder does not exist", where=str(path.parent))
+    if path.is_dir():
+        raise UserError("this is a folder, not a file to write", where=str(path))

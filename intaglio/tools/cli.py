@@ -226,7 +226,7 @@ def run_cli(arguments: Sequence[str]) -> int:
         sys.stderr.close()
         return DONE
     except Exception as error:
-        text = f"internal error: {type(error).__name__}: {error}"
+        text = f"the compiler failed: {type(error).__name__}: {error}"
         shown = UserError(text[:600], hint="this is a mistake in Intaglio; --debug shows where")
         _report_error(str(shown), shown, debug, as_json)
         return COMPILER_WRONG

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from intaglio.data import load_samples
-from intaglio.errors import UserError
-from intaglio.files import write_atomically
+from intaglio.files import check_output, write_atomically
 from intaglio.runtime.session import Array, Session
 from intaglio.tools.progress import SampleProgress
 
@@ -35,8 +34,7 @@ def run_package(
     Raises:
         UserError: the package or the data is wrong, or the file cannot be written.
     """
-    if not Path(outputs).absolute().parent.is_dir():
-        raise UserError("the folder does not exist", where=str(Path(outputs).parent))
+    check_output(outputs)
     session = Session(package)
     samples = load_samples(
         inputs,

@@ -1,0 +1,133 @@
+"""The Python interface of the README and the design, name by name."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+import intaglio as ig
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "fashion_resnet8"
+
+
+def images(file: str, count: int) -> Array:
+    with np.load(EXAMPLE / file) as archive:
+        return archive["input"][:count]
+
+
+def samples(count: int = 16) -> Iterator[dict[str, Array]]:
+    for image in images("calibration.npz", count):
+        yield {"input": image}
+
+
+def test_load_quantize_compile_run(tmp_path: Path) -> None:
+    network = ig.load(EXAMPLE / "model.onnx", shapes={"input": (1, 1, 28, 28)})
+    assert [(tensor.name, tensor.shape, tensor.dtype) for tensor in network.inputs] == [
+        ("input", (1, 1, 28, 28), "float32")
+    ]
+    assert [tensor.name for tensor in network.outputs] == ["logits"]
+    params = ig.QuantizationParams().with_calibration(ig.CalibrationMethod.from_str("min_max"))
+    model = network.quantize(samples(), params)
+    package = model.compile(tmp_path / "model.igpkg", target="gen1")
+    assert package.target is not None
+    assert package.target.name == "gen1"
+    session = ig.Session(tmp_path / "model.igpkg")
+    for image in images("evaluation.npz", 10):
+        outputs = session.run({"input": image})
+        np.testing.assert_array_equal(outputs["logits"], model.run({"input": image})["logits"])
+
+
+def test_the_float_network_computes_what_onnxruntime_does() -> None:
+    network = ig.load(str(EXAMPLE / "model.onnx"))
+    session = onnxruntime.InferenceSession(EXAMPLE / "model.onnx", providers=["CPUExecutionProvider"])
+    for image in images("evaluation.npz", 5):
+        expected = session.run(None, {"input": image})[0]
+        np.testing.assert_allclose(network.run({"input": image})["logits"], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_quantizing_leaves_the_network_alone() -> None:
+    network = ig.load(EXAMPLE / "model.onnx")
+    image = images("evaluation.npz", 1)[0]
+    before = network.run({"input": image})["logits"]
+    first = network.quantize(samples(4))
+    second = network.quantize(EXAMPLE / "calibration.npz")
+    np.testing.assert_array_equal(network.run({"input": image})["logits"], before)
+    # Ranges of 4 and of 128 samples differ, and with them the rounding.
+    assert not np.array_equal(first.run({"input": image})["logits"], second.run({"input": image})["logits"])
+
+
+def test_samples_and_their_file_give_the_same_package(tmp_path: Path) -> None:
+    network = ig.load(EXAMPLE / "model.onnx")
+    network.quantize(samples(128)).compile(tmp_path / "a.igpkg")
+    network.quantize(EXAMPLE / "calibration.npz").compile(tmp_path / "b.igpkg")
+    options = ig.CompileOptions(calibration=EXAMPLE / "calibration.npz")
+    ig.compile_model(EXAMPLE / "model.onnx", tmp_path / "c.igpkg", options)
+    contents = {(tmp_path / f"{name}.igpkg").read_bytes() for name in "abc"}
+    assert len(contents) == 1
+
+
+def test_one_model_compiles_for_several_targets(tmp_path: Path) -> None:
+    model = ig.load(EXAMPLE / "model.onnx").quantize(samples())
+    image = images("evaluation.npz", 1)[0]
+    results: list[Array] = []
+    for target in ("gen1", "gen1-d16", "host"):
+        model.compile(tmp_path / f"{target}.igpkg", target)
+        results.append(ig.Session(tmp_path / f"{target}.igpkg").run({"input": image})["logits"])
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
+
+
+def test_placement_names_what_is_on_the_host() -> None:
+    model = ig.load(EXAMPLE / "model.onnx").quantize(samples())
+    by_device = {(place.kind, place.device) for place in model.placement()}
+    assert ("nn.conv2d", "accelerator") in by_device
+    assert ("quant.qcast", "host") in by_device
+    assert {device for _, device in ((p.kind, p.device) for p in model.placement("host"))} == {"host"}
+
+
+def test_mistakes_are_user_errors(tmp_path: Path) -> None:
+    with pytest.raises(ig.UserError, match="no such file"):
+        ig.load(tmp_path / "no.onnx")
+    network = ig.load(EXAMPLE / "model.onnx")
+    with pytest.raises(ig.UserError, match="no array for input 'input'"):
+        network.run({"x": np.zeros((1, 1, 28, 28), np.float32)})
+    with pytest.raises(ig.UserError, match="there are no samples"):
+        network.quantize([])
+    with pytest.raises(ig.UserError, match="sample 0"):
+        network.quantize([{"input": np.full((1, 1, 28, 28), np.nan, np.float32)}])
+    model = network.quantize(samples(2))
+    with pytest.raises(ig.UserError, match="there is no target 'gen9'"):
+        model.compile(tmp_path / "a.igpkg", "gen9")
+    with pytest.raises(ig.UserError, match="cannot write|does not exist"):
+        model.compile(tmp_path / "no" / "a.igpkg")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_names_exist_and_nothing_else_does() -> None:
+    for name in ig.__all__:
+        assert getattr(ig, name) is not None
+        assert name in dir(ig)
+    with pytest.raises(AttributeError, match="no attribute 'analyse'"):
+        _ = ig.analyse
+
+
+def test_importing_the_package_is_quick() -> None:
+    code = (
+        "import sys\n"
+        "import intaglio\n"
+        "heavy = {'onnx', 'onnxruntime', 'tvm', 'numpy', 'xdsl'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        "intaglio.UserError\n"
+        "intaglio.QuantizationParams\n"
+        "assert not {'onnx', 'onnxruntime', 'tvm'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

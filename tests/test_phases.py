@@ -1,0 +1,135 @@
+"""Stopping and resuming: the same package from every phase, and text that reads back as itself."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pytest
+
+from intaglio.compiler import compile_model
+from intaglio.errors import UserError
+from intaglio.ir.parsing import read_module
+from intaglio.ir.printing import print_module
+from intaglio.ir.verification import verify_module
+from intaglio.passes.base import pass_modules
+from intaglio.passes.pipeline import parse_pipeline
+from intaglio.phases import PHASE_NAMES, PHASES, CompileOptions, phase_index
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+NETWORKS = ("fashion_resnet8", "ppocr_cls")
+BEFORE_PACKAGE = PHASE_NAMES[:-1]
+
+
+@cache
+def straight_through(name: str, target: str = "gen1") -> tuple[bytes, Path]:
+    """The package of an example, and the folder with the text of its phases."""
+    folder = Path(mkdtemp(prefix="intaglio-test-"))
+    options = CompileOptions(target=target, calibration=EXAMPLES / name / "calibration.npz")
+    compile_model(EXAMPLES / name / "model.onnx", folder / "a.igpkg", options, dump_phases_to=folder / "phases")
+    return (folder / "a.igpkg").read_bytes(), folder / "phases"
+
+
+def resumed(name: str, phase: str, folder: Path, target: str | None = None) -> bytes:
+    """The package of an example, compiled in two steps through a file at the end of a phase."""
+    calibration = EXAMPLES / name / "calibration.npz"
+    text = folder / f"{phase}.mlir"
+    compile_model(
+        EXAMPLES / name / "model.onnx",
+        text,
+        CompileOptions(target=target, calibration=calibration),
+        compile_to=phase,
+    )
+    calibrates_later = phase in ("import", "graph")
+    partitions_later = phase_index(phase, where="") < phase_index("partition", where="")
+    options = CompileOptions(
+        target=target if partitions_later else None, calibration=calibration if calibrates_later else None
+    )
+    compile_model(text, folder / "b.igpkg", options, compile_from=phase)
+    return (folder / "b.igpkg").read_bytes()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("phase", BEFORE_PACKAGE)
+def test_resuming_gives_the_same_package(name: str, phase: str, tmp_path: Path) -> None:
+    assert resumed(name, phase, tmp_path) == straight_through(name)[0]
+
+
+@pytest.mark.parametrize("phase", ["quantize", "partition", "isa"])
+def test_resuming_gives_the_same_package_for_the_host(phase: str, tmp_path: Path) -> None:
+    assert resumed("fashion_resnet8", phase, tmp_path, "host") == straight_through("fashion_resnet8", "host")[0]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("index", range(len(BEFORE_PACKAGE)))
+def test_dumped_text_reads_verifies_and_prints_the_same(name: str, index: int) -> None:
+    path = straight_through(name)[1] / f"{index + 1:02}_{PHASE_NAMES[index]}.mlir"
+    text = path.read_text(encoding="utf-8")
+    module = read_module(path)
+    verify_module(module)
+    assert print_module(module) == text
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_resuming_from_a_dump(name: str, tmp_path: Path) -> None:
+    package, phases = straight_through(name)
+    compile_model(phases / "05_partition.mlir", tmp_path / "c.igpkg", compile_from="partition")
+    assert (tmp_path / "c.igpkg").read_bytes() == package
+
+
+def test_phases_do_not_refer_to_where_they_were_made() -> None:
+    package, phases = straight_through("fashion_resnet8")
+    for content in (package, *(path.read_bytes() for path in phases.iterdir())):
+        assert str(phases.parent).encode() not in content
+        assert str(EXAMPLES).encode() not in content
+
+
+def test_pipelines_of_phases_are_pipelines_of_passes() -> None:
+    for phase in PHASES:
+        assert all(step.name in pass_modules() for step in phase.steps)
+        passes = parse_pipeline(phase.pipeline(CompileOptions()))
+        assert [item.name for item in passes] == [step.name for step in phase.steps]
+
+
+def test_every_pass_of_the_pipeline_is_in_one_phase() -> None:
+    used = [step.name for phase in PHASES for step in phase.steps]
+    assert set(used) <= set(pass_modules())
+    assert [phase.name for phase in PHASES if not phase.steps] == ["import", "package"]
+
+
+def test_progress_names_the_phases_in_order(tmp_path: Path) -> None:
+    seen: list[str] = []
+    counted: list[tuple[int, int | None]] = []
+
+    def progress(phase: str, done: int, total: int | None) -> None:
+        if not seen or seen[-1] != phase:
+            seen.append(phase)
+        if done:
+            counted.append((done, total))
+
+    compile_model(
+        EXAMPLES / "fashion_resnet8" / "model.onnx",
+        tmp_path / "a.igpkg",
+        CompileOptions(calibration=EXAMPLES / "fashion_resnet8" / "calibration.npz"),
+        progress=progress,
+    )
+    assert tuple(seen) == PHASE_NAMES
+    assert counted == [(count, 128) for count in range(1, 129)]
+
+
+def test_an_edited_phase_changes_the_package(tmp_path: Path) -> None:
+    package, phases = straight_through("fashion_resnet8")
+    text = (phases / "02_graph.mlir").read_text(encoding="utf-8")
+    assert text.count("clamp <0.0, inf>") > 1
+    edited = phases / "edited.mlir"
+    edited.write_text(text.replace("clamp <0.0, inf>", "clamp <0.0, 1.0>", 1), encoding="utf-8")
+    options = CompileOptions(calibration=EXAMPLES / "fashion_resnet8" / "calibration.npz")
+    compile_model(edited, tmp_path / "edited.igpkg", options, compile_from="graph")
+    assert (tmp_path / "edited.igpkg").read_bytes() != package
+
+
+def test_unknown_phases_are_suggested() -> None:
+    with pytest.raises(UserError, match="there is no phase 'quantise'") as caught:
+        phase_index("quantise", where="--compile-to")
+    assert caught.value.hint == "did you mean quantize?"
