@@ -43,10 +43,12 @@ class NnToNpu(ModulePass):
 
     Options:
         target: a preset such as gen1, or a description file; by default the module's.
+        scratchpad: bytes of the scratchpad to use, at most what there are; by default all.
     """
 
     name = "nn-to-npu"
     target: str | None = None
+    scratchpad: int | None = None
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         """Replace the functions whose device is the accelerator.
@@ -60,7 +62,7 @@ class NnToNpu(ModulePass):
         name = self.target or _target_of(op)
         target = load_target(name)
         for function in functions:
-            Rewriter.replace_op(function, _lowered(function, name, target), [])
+            Rewriter.replace_op(function, _lowered(function, name, target, self.scratchpad), [])
 
 
 def _target_of(module: ModuleOp) -> str:
@@ -70,16 +72,17 @@ def _target_of(module: ModuleOp) -> str:
     return attribute.data
 
 
-def _lowered(function: func.FuncOp, name: str, target: Target) -> npu.ProgramOp:
+def _lowered(function: func.FuncOp, name: str, target: Target, scratchpad: int | None) -> npu.ProgramOp:
     """The program of a region, planned with as much of the scratchpad as can be allocated."""
-    packed = pack_network(read_network(function), target)
+    capacity = min(scratchpad or target.scratchpad_bytes, target.scratchpad_bytes)
+    packed = pack_network(read_network(function), target, capacity)
     for share in _SHARES:
-        program = _scheduled(function, name, packed, target.scratchpad_bytes * share // 16)
+        program = _scheduled(function, name, packed, capacity * share // 16)
         tasks = (op for op in program.body.block.ops if isinstance(op, npu.TaskOp))
-        if allocate(ranges_of(tasks, npu.Space.SCRATCHPAD), target.scratchpad_bytes) is not None:
+        if allocate(ranges_of(tasks, npu.Space.SCRATCHPAD), capacity) is not None:
             return program
     raise UserError(
-        f"the layers of @{function.sym_name.data} do not fit a scratchpad of {target.scratchpad_bytes} bytes",
+        f"the layers of @{function.sym_name.data} do not fit {capacity} bytes of scratchpad",
         hint="a target with a larger scratchpad, or the host, can run them",
     )
 

@@ -157,11 +157,11 @@ def build_function(
     return block_builder.finalize()
 
 
-def compile_library(module: Any) -> bytes:
-    """Compile a Relax module to a shared library for this machine's baseline; the same module gives the same bytes.
+def compile_executable(module: Any) -> Any:
+    """Compile a Relax module to an executable in memory, which a virtual machine of this process can run.
 
     Raises:
-        UserError: libraries cannot be compiled on this machine, or the linker fails.
+        UserError: libraries cannot be compiled on this machine.
     """
     tvm, relax = load_tvm(), load_tvm(submodule="relax")
     transforms = relax.transform
@@ -175,7 +175,16 @@ def compile_library(module: Any) -> bytes:
         ]
     )
     with target:
-        executable = tvm.compile(_inlined(fuse(module)), target)
+        return tvm.compile(_inlined(fuse(module)), target)
+
+
+def compile_library(module: Any) -> bytes:
+    """Compile a Relax module to a shared library for this machine's baseline; the same module gives the same bytes.
+
+    Raises:
+        UserError: libraries cannot be compiled on this machine, or the linker fails.
+    """
+    executable = compile_executable(module)
     with tempfile.TemporaryDirectory(prefix="intaglio-") as folder:
         library = Path(folder) / "host.so"
         executable.export_library(str(library), workspace_dir=folder, fcompile=_link)

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from intaglio.dialects import nn
 from intaglio.errors import UserError
+from intaglio.interpreter.table_functions import TABLE_KINDS, table_function
 from intaglio.interpreter.values import quantization, value_dtype
 from intaglio.ir.locations import describe
 from intaglio.lowering.host_to_relax.emitter import Emitter
 from intaglio.lowering.host_to_relax.registry import rule
 from intaglio.lowering.tvm import Expr
 from intaglio.numerics.requantization import quantize_multiplier
-from intaglio.numerics.tables import TABLE_FUNCTIONS, table_int8
-
-RealFunction = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+from intaglio.numerics.tables import table_int8
 
 
 def _clipped(emitter: Emitter, op: nn.ReluOp | nn.ClipOp, x: Expr, clamp: nn.ClampAttr) -> list[Expr]:
@@ -42,56 +40,117 @@ def clip(emitter: Emitter, op: nn.ClipOp, operands: list[Expr]) -> list[Expr]:
     return _clipped(emitter, op, operands[0], op.clamp)
 
 
-def _tabulated(emitter: Emitter, op: nn.ActivationOp, x: Expr, function: RealFunction) -> list[Expr]:
+def _tabulated(emitter: Emitter, op: nn.ActivationOp, x: Expr) -> Expr:
     """Look stored values up in the table of their results."""
     kind, result = quantization(op.input), quantization(op.result)
     assert kind is not None and result is not None
     if any(value_dtype(value) != np.int8 for value in (op.input, op.result)):
         raise UserError(f"{describe(op)} is a table of int8 values, got {op.input.type} and {op.result.type}")
     table = table_int8(
-        function, kind.scale, kind.zero_point, result.scale, result.zero_point, result.storage_min, result.storage_max
+        table_function(op),
+        kind.scale,
+        kind.zero_point,
+        result.scale,
+        result.zero_point,
+        result.storage_min,
+        result.storage_max,
     )
     index = emitter.add(emitter.cast(x, "int32"), emitter.constant(128, "int32"))
     entries = emitter.constant(table, "int8")
-    return [emitter.builder.operator("take", entries, index, axis=0, mode="clip")]
+    return emitter.builder.operator("take", entries, index, axis=0, mode="clip")
 
 
-def _real(value: float, op: nn.ActivationOp, emitter: Emitter) -> Expr:
-    return emitter.constant(value, value_dtype(op.result))
-
-
-@rule(nn.HardSigmoidOp)
-def hard_sigmoid(emitter: Emitter, op: nn.HardSigmoidOp, operands: list[Expr]) -> list[Expr]:
-    """`clip(alpha * x + beta, 0, 1)`."""
-    alpha, beta = op.alpha.value.data, op.beta.value.data
+@rule(*TABLE_KINDS)
+def table_activation(emitter: Emitter, op: nn.ActivationOp, operands: list[Expr]) -> list[Expr]:
+    """A table of quantized tensors, else the function in the tensor's own precision."""
     if quantization(op.input) is not None:
-        return _tabulated(emitter, op, operands[0], partial(TABLE_FUNCTIONS["hard_sigmoid"], alpha=alpha, beta=beta))
-    scaled = emitter.multiply(operands[0], _real(alpha, op, emitter))
-    shifted = emitter.add(scaled, _real(beta, op, emitter))
-    return [emitter.limit(shifted, 0.0, 1.0, value_dtype(op.result))]
+        return [_tabulated(emitter, op, operands[0])]
+    return [_REAL[type(op)](_Real(emitter, op), op, operands[0])]
 
 
-@rule(nn.HardSwishOp)
-def hard_swish(emitter: Emitter, op: nn.HardSwishOp, operands: list[Expr]) -> list[Expr]:
-    """`x * clip(x + 3, 0, 6) / 6`."""
-    x = operands[0]
-    if quantization(op.input) is not None:
-        return _tabulated(emitter, op, x, TABLE_FUNCTIONS["hard_swish"])
-    gate = emitter.limit(emitter.add(x, _real(3.0, op, emitter)), 0.0, 6.0, value_dtype(op.result))
-    return [emitter.divide(emitter.multiply(x, gate), _real(6.0, op, emitter))]
+class _Real:
+    """Arithmetic on floats of one type, with numbers as second operands.
+
+    Args:
+        emitter: emits the operations.
+        op: an operation on floats.
+    """
+
+    def __init__(self, emitter: Emitter, op: nn.ActivationOp) -> None:
+        self.emitter = emitter
+        self.dtype = value_dtype(op.result)
+
+    def __call__(self, name: str, *operands: Expr | float) -> Expr:
+        """The result of a Relax operator on tensors and numbers."""
+        tensors = [
+            self.emitter.constant(operand, self.dtype) if isinstance(operand, float) else operand
+            for operand in operands
+        ]
+        return self.emitter.builder.operator(name, *tensors)
+
+    def positive(self, x: Expr, above: Expr, below: Expr) -> Expr:
+        """`above` where `x` is above zero, else `below`."""
+        return self("where", self("greater", x, 0.0), above, below)
 
 
-@rule(nn.SigmoidOp)
-def sigmoid(emitter: Emitter, op: nn.SigmoidOp, operands: list[Expr]) -> list[Expr]:
-    """Logistic function."""
-    if quantization(op.input) is not None:
-        return _tabulated(emitter, op, operands[0], TABLE_FUNCTIONS["sigmoid"])
-    return [emitter.builder.operator("sigmoid", operands[0])]
+def _hard_sigmoid(real: _Real, op: nn.HardSigmoidOp, x: Expr) -> Expr:
+    shifted = real("add", real("multiply", x, op.alpha.value.data), op.beta.value.data)
+    return real.emitter.limit(shifted, 0.0, 1.0, real.dtype)
 
 
-@rule(nn.TanhOp)
-def tanh(emitter: Emitter, op: nn.TanhOp, operands: list[Expr]) -> list[Expr]:
-    """Hyperbolic tangent."""
-    if quantization(op.input) is not None:
-        return _tabulated(emitter, op, operands[0], TABLE_FUNCTIONS["tanh"])
-    return [emitter.builder.operator("tanh", operands[0])]
+def _hard_swish(real: _Real, op: nn.HardSwishOp, x: Expr) -> Expr:
+    gate = real.emitter.limit(real("add", x, 3.0), 0.0, 6.0, real.dtype)
+    return real("divide", real("multiply", x, gate), 6.0)
+
+
+def _softplus(real: _Real, op: nn.ActivationOp, x: Expr) -> Expr:
+    """`max(x, 0) + log(1 + exp(-|x|))`, in which nothing overflows."""
+    small = real("exp", real("multiply", real("abs", x), -1.0))
+    return real("add", real("maximum", x, 0.0), real("log", real("add", small, 1.0)))
+
+
+def _mish(real: _Real, op: nn.MishOp, x: Expr) -> Expr:
+    return real("multiply", x, real("tanh", _softplus(real, op, x)))
+
+
+def _elu(real: _Real, op: nn.EluOp, x: Expr) -> Expr:
+    below = real("subtract", real("exp", real("minimum", x, 0.0)), 1.0)
+    return real.positive(x, x, real("multiply", below, op.alpha.value.data))
+
+
+def _leaky_relu(real: _Real, op: nn.LeakyReluOp, x: Expr) -> Expr:
+    return real.positive(x, x, real("multiply", x, op.alpha.value.data))
+
+
+def _gelu(real: _Real, op: nn.GeluOp, x: Expr) -> Expr:
+    if op.approximate.data == "tanh":
+        cube = real("multiply", real("multiply", x, real("multiply", x, x)), 0.044715)
+        inner = real("tanh", real("multiply", real("add", x, cube), math.sqrt(2.0 / math.pi)))
+    else:
+        inner = real("erf", real("multiply", x, math.sqrt(0.5)))
+    return real("multiply", real("multiply", x, 0.5), real("add", inner, 1.0))
+
+
+def _operator(name: str) -> Callable[[_Real, nn.ActivationOp, Expr], Expr]:
+    return lambda real, op, x: real(name, x)
+
+
+_REAL: dict[type[nn.ActivationOp], Callable[[_Real, Any, Expr], Expr]] = {
+    nn.AbsOp: _operator("abs"),
+    nn.EluOp: _elu,
+    nn.ErfOp: _operator("erf"),
+    nn.ExpOp: _operator("exp"),
+    nn.GeluOp: _gelu,
+    nn.HardSigmoidOp: _hard_sigmoid,
+    nn.HardSwishOp: _hard_swish,
+    nn.LeakyReluOp: _leaky_relu,
+    nn.LogOp: _operator("log"),
+    nn.MishOp: _mish,
+    nn.ReciprocalOp: lambda real, op, x: real("divide", 1.0, x),
+    nn.SigmoidOp: _operator("sigmoid"),
+    nn.SiluOp: lambda real, op, x: real("multiply", x, real("sigmoid", x)),
+    nn.SoftplusOp: _softplus,
+    nn.SqrtOp: _operator("sqrt"),
+    nn.TanhOp: _operator("tanh"),
+}
+"""How each function is computed in floats."""

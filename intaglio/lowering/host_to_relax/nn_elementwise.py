@@ -57,3 +57,28 @@ def mul(emitter: Emitter, op: nn.MulOp, operands: list[Expr]) -> list[Expr]:
 def div(emitter: Emitter, op: nn.DivOp, operands: list[Expr]) -> list[Expr]:
     """Quotient, of floats."""
     return [emitter.clamped(emitter.divide(*operands), op.result, op.clamp)]
+
+
+@rule(nn.MaximumOp)
+def maximum(emitter: Emitter, op: nn.MaximumOp, operands: list[Expr]) -> list[Expr]:
+    """The larger operand."""
+    return [emitter.clamped(_unless_nan(emitter, "maximum", operands), op.result, op.clamp)]
+
+
+@rule(nn.MinimumOp)
+def minimum(emitter: Emitter, op: nn.MinimumOp, operands: list[Expr]) -> list[Expr]:
+    """The smaller operand."""
+    return [emitter.clamped(_unless_nan(emitter, "minimum", operands), op.result, op.clamp)]
+
+
+def _unless_nan(emitter: Emitter, operator: str, operands: list[Expr]) -> Expr:
+    """A maximum or minimum that is NaN if either operand is; TVM's is the second operand then."""
+    lhs, rhs = operands
+    chosen = emitter.builder.operator(operator, lhs, rhs)
+    return emitter.builder.operator("where", emitter.builder.operator("isnan", lhs), lhs, chosen)
+
+
+@rule(nn.PowOp)
+def power(emitter: Emitter, op: nn.PowOp, operands: list[Expr]) -> list[Expr]:
+    """The first operand to the power of the second."""
+    return [emitter.clamped(emitter.builder.operator("power", *operands), op.result, op.clamp)]

@@ -23,12 +23,14 @@ def _zero_point(value: SSAValue) -> int:
     return 0 if kind is None else kind.zero_point
 
 
-def _product_dtype(op: nn.Conv2dOp | nn.DenseOp | nn.MatmulOp) -> np.dtype[np.generic]:
+def _product_dtype(op: nn.Conv2dOp | nn.ConvTranspose2dOp | nn.DenseOp | nn.MatmulOp) -> np.dtype[np.generic]:
     """The element type of the kernel's result: that of a float operation, 64-bit sums of a quantized one."""
     return value_dtype(op.result) if quantization(op.result) is None else np.dtype(np.int64)
 
 
-def _finished(emitter: Emitter, op: nn.Conv2dOp | nn.DenseOp, product: Expr, bias: list[Expr]) -> list[Expr]:
+def _finished(
+    emitter: Emitter, op: nn.Conv2dOp | nn.ConvTranspose2dOp | nn.DenseOp, product: Expr, bias: list[Expr]
+) -> list[Expr]:
     """Add the bias, apply the clamp; quantized: requantize per output channel."""
     kind, result = quantization(op.input), quantization(op.result)
     if bias:
@@ -48,6 +50,38 @@ def conv2d(emitter: Emitter, op: nn.Conv2dOp, operands: list[Expr]) -> list[Expr
         CONVOLUTION,
         [*(int(scalar) for scalar in scalars), op.groups.value.data],
         [x, weight],
+        [(value_shape(op.result), _product_dtype(op))],
+    )
+    return _finished(emitter, op, product[0], bias)
+
+
+@rule(nn.ConvTranspose2dOp)
+def conv_transpose2d(emitter: Emitter, op: nn.ConvTranspose2dOp, operands: list[Expr]) -> list[Expr]:
+    """A convolution with the turned kernel, of the input with its elements set apart by zeros."""
+    x, weight, *bias = operands
+    topi, tirx, relax = emitter.builder.topi, emitter.builder.tirx, emitter.builder
+    strides, dilations = ([int(value) for value in values.get_values()] for values in (op.strides, op.dilations))
+    kernel, dtype = value_shape(op.weight)[1:3], value_dtype(op.input)
+    zero = _zero_point(op.input)
+    if strides != [1, 1]:
+
+        def apart(tensor: Expr) -> Expr:
+            return topi.nn.dilate(tensor, [1, *strides, 1], tirx.const(zero, dtype.name))
+
+        x = relax.compute("set_apart", apart, x)
+    reach = [dilation * (extent - 1) for dilation, extent in zip(dilations, kernel, strict=True)] * 2
+    margins = [extent - int(pad) for extent, pad in zip(reach, op.pads.get_values(), strict=True)]
+    added, cut = [max(margin, 0) for margin in margins], [max(-margin, 0) for margin in margins]
+    if any(cut):
+        size = [(count - 1) * stride + 1 for count, stride in zip(value_shape(op.input)[1:3], strides, strict=True)]
+        end = [size[0] - cut[2], size[1] - cut[3]]
+        x = relax.operator("strided_slice", x, [1, 2], cut[:2], end)
+    x = emitter.padded(x, (0, *added[:2], 0), (0, *added[2:], 0), zero, dtype)
+    turned = relax.operator("flip", relax.operator("flip", weight, 1), 2)
+    product = relax.packed(
+        CONVOLUTION,
+        [zero, 1, 1, 0, 0, 0, 0, *dilations, op.groups.value.data],
+        [x, turned],
         [(value_shape(op.result), _product_dtype(op))],
     )
     return _finished(emitter, op, product[0], bias)

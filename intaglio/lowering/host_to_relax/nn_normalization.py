@@ -1,9 +1,9 @@
-"""Rules of softmax and batch normalization."""
+"""Rules of softmax and normalizations."""
 
 from __future__ import annotations
 
 from intaglio.dialects import nn
-from intaglio.interpreter.values import value_dtype
+from intaglio.interpreter.values import value_dtype, value_shape
 from intaglio.lowering.host_to_relax.emitter import Emitter
 from intaglio.lowering.host_to_relax.registry import rule
 from intaglio.lowering.tvm import Expr
@@ -29,3 +29,57 @@ def batch_norm(emitter: Emitter, op: nn.BatchNormOp, operands: list[Expr]) -> li
     deviation = emitter.builder.operator("sqrt", emitter.add(variance, epsilon))
     normalized = emitter.divide(emitter.subtract(x, mean), deviation)
     return [emitter.add(emitter.multiply(normalized, scale), offset)]
+
+
+def _along_axis(emitter: Emitter, op: nn.AxisNormOp, parameter: Expr) -> Expr:
+    """A parameter with one element for each along the axis, in a shape that broadcasts over the input."""
+    shape, axis = value_shape(op.result), op.axis.value.data
+    return emitter.builder.operator("reshape", parameter, (shape[axis], *[1] * (len(shape) - 1 - axis)))
+
+
+def _root_mean_square(emitter: Emitter, op: nn.AxisNormOp, x: Expr) -> Expr:
+    """The root of the mean square along the axis, epsilon added to the square."""
+    mean = emitter.builder.operator("mean", emitter.multiply(x, x), axis=op.axis.value.data, keepdims=True)
+    epsilon = emitter.constant(op.epsilon.value.data, value_dtype(op.result))
+    return emitter.builder.operator("sqrt", emitter.add(mean, epsilon))
+
+
+@rule(nn.LayerNormOp)
+def layer_norm(emitter: Emitter, op: nn.LayerNormOp, operands: list[Expr]) -> list[Expr]:
+    """Mean 0 and variance 1 along the axis, then scale and offset."""
+    x = operands[0]
+    scale, offset = (_along_axis(emitter, op, parameter) for parameter in operands[1:])
+    mean = emitter.builder.operator("mean", x, axis=op.axis.value.data, keepdims=True)
+    distance = emitter.subtract(x, mean)
+    normalized = emitter.divide(distance, _root_mean_square(emitter, op, distance))
+    return [emitter.add(emitter.multiply(normalized, scale), offset)]
+
+
+@rule(nn.RmsNormOp)
+def rms_norm(emitter: Emitter, op: nn.RmsNormOp, operands: list[Expr]) -> list[Expr]:
+    """Divided by the root of the mean square along the axis, then scaled."""
+    x, scale = operands[0], _along_axis(emitter, op, operands[1])
+    return [emitter.multiply(emitter.divide(x, _root_mean_square(emitter, op, x)), scale)]
+
+
+@rule(nn.LocalResponseNormOp)
+def local_response_norm(emitter: Emitter, op: nn.LocalResponseNormOp, operands: list[Expr]) -> list[Expr]:
+    """Divided by a power of the sum of squares over the channels around."""
+    x, size, dtype = operands[0], op.size.value.data, value_dtype(op.result)
+    shape, te = value_shape(op.result), emitter.builder.te
+    before = [0] * (len(shape) - 1)
+    squares = emitter.padded(emitter.multiply(x, x), [*before, (size - 1) // 2], [*before, size // 2], 0.0, dtype)
+
+    def computation(tensor: Expr) -> Expr:
+        tap = te.reduce_axis((0, size), name="tap")
+
+        def element(*index: Expr) -> Expr:
+            return te.sum(tensor[(*index[:-1], index[-1] + tap)], axis=[tap])
+
+        return te.compute(shape, element, name="sum_of_neighbours")
+
+    total = emitter.builder.compute("sum_of_neighbours", computation, squares)
+    scaled = emitter.multiply(total, emitter.constant(op.alpha.value.data / size, dtype))
+    base = emitter.add(scaled, emitter.constant(op.bias.value.data, dtype))
+    power = emitter.builder.operator("power", base, emitter.constant(op.beta.value.data, dtype))
+    return [emitter.divide(x, power)]

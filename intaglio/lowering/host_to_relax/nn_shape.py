@@ -1,6 +1,8 @@
-"""Rules of constants and of the operations that only move elements."""
+"""Rules of constants, of the operations that only move elements, and of resampling."""
 
 from __future__ import annotations
+
+from functools import reduce
 
 import numpy as np
 
@@ -47,3 +49,49 @@ def pad(emitter: Emitter, op: nn.PadOp, operands: list[Expr]) -> list[Expr]:
         value = quantize(value, kind.scale, kind.zero_point, kind.storage_min, kind.storage_max, value_dtype(op.input))
     low, high = (tuple(int(amount) for amount in amounts.get_values()) for amounts in (op.low, op.high))
     return [emitter.padded(operands[0], low, high, value.item(), value_dtype(op.input))]
+
+
+@rule(nn.SliceOp)
+def slice_elements(emitter: Emitter, op: nn.SliceOp, operands: list[Expr]) -> list[Expr]:
+    """The elements at `starts + i * steps`."""
+    shape = value_shape(op.result)
+    starts, steps = ([int(value) for value in values.get_values()] for values in (op.starts, op.steps))
+    te = emitter.builder.te
+
+    def computation(tensor: Expr) -> Expr:
+        def element(*index: Expr) -> Expr:
+            return tensor[tuple(start + step * i for start, step, i in zip(starts, steps, index, strict=True))]
+
+        return te.compute(shape, element, name="slice")
+
+    return [emitter.builder.compute("slice", computation, operands[0])]
+
+
+@rule(nn.BroadcastOp)
+def broadcast(emitter: Emitter, op: nn.BroadcastOp, operands: list[Expr]) -> list[Expr]:
+    """The input repeated."""
+    return [emitter.builder.operator("broadcast_to", operands[0], value_shape(op.result))]
+
+
+@rule(nn.GatherOp)
+def gather(emitter: Emitter, op: nn.GatherOp, operands: list[Expr]) -> list[Expr]:
+    """Slices by number."""
+    return [emitter.builder.operator("take", *operands, axis=op.axis.value.data, mode="clip")]
+
+
+@rule(nn.ResizeOp)
+def resize(emitter: Emitter, op: nn.ResizeOp, operands: list[Expr]) -> list[Expr]:
+    """Mix elements in rows, then in columns."""
+    x = operands[0]
+    for direction in (0, 1):
+        indices, weights = op.taps(direction)
+        parts: list[Expr] = []
+        for tap in range(indices.shape[1]):
+            index = emitter.constant(indices[:, tap], "int64")
+            part = emitter.builder.operator("take", x, index, axis=1 + direction, mode="clip")
+            if op.mode.data not in nn.NEAREST:
+                column = weights[:, tap].reshape((-1, 1, 1) if direction == 0 else (-1, 1))
+                part = emitter.multiply(part, emitter.constant(column, value_dtype(op.result)))
+            parts.append(part)
+        x = reduce(emitter.add, parts)
+    return [x]

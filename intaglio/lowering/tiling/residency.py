@@ -113,19 +113,16 @@ class _Planner:
         """Bytes with which a layer can overlap transfers and work."""
         layer = self._layers[index]
         constants = self._weights.get(layer, _NO_WEIGHTS)
-        _, rows, columns, channels = layer.shape
-        enough = divide_up(_WORTHWHILE_POSITIONS, columns)
-        few = BlockSize(max(1, min(rows, enough, self._capacity // (16 * columns * channels))), columns, channels)
+        few = _small_block(layer, self._capacity // 16)
         blocks = min(2, few.count(layer.shape)) * self._block_bytes(layer, few)
         held = max(min(2 * constants.largest, constants.total), self._capacity // 4)
         return blocks + min(constants.total, held)
 
     def _least(self, index: int) -> int:
-        """Bytes with which a layer can work, row by row."""
+        """Bytes with which a layer can work at all, if only a little at a time."""
         layer = self._layers[index]
-        _, _, columns, channels = layer.shape
         constants = self._weights.get(layer, _NO_WEIGHTS)
-        return self._block_bytes(layer, BlockSize(1, columns, channels)) + constants.largest
+        return self._block_bytes(layer, _small_block(layer, ALIGNMENT)) + constants.largest
 
     def _cheapest(self, index: int, missing: int, demand: Callable[[int], int]) -> Tensor | None:
         """The live tensor whose eviction costs the fewest transfers for each byte of room that it gives a layer."""
@@ -221,6 +218,16 @@ class _Planner:
             fits = _largest(channels, lambda n: self._block_bytes(layer, BlockSize(1, 1, n)) <= room)
             return BlockSize(1, 1, fits) if fits else None
         return None
+
+
+def _small_block(layer: Layer, limit: int) -> BlockSize:
+    """A block of about `limit` bytes of output, or of as many positions as are worthwhile if they are fewer."""
+    _, rows, columns, channels = layer.shape
+    if layer.splits_channels:
+        channels = min(channels, limit)
+    columns = max(1, min(columns, limit // channels))
+    enough = divide_up(_WORTHWHILE_POSITIONS, columns)
+    return BlockSize(max(1, min(rows, enough, limit // (columns * channels))), columns, channels)
 
 
 def _largest(limit: int, fits: Callable[[int], bool]) -> int:

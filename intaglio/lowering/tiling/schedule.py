@@ -31,9 +31,9 @@ class PackedNetwork:
     weights: dict[Layer, Weights] = field(default_factory=dict[Layer, Weights])
 
 
-def pack_network(network: Network, target: Target) -> PackedNetwork:
-    """Arrange the constants of all layers."""
-    packed = PackedNetwork(network, target, target.scratchpad_bytes // 4)
+def pack_network(network: Network, target: Target, capacity: int) -> PackedNetwork:
+    """Arrange the constants of all layers, in slices that are small against the `capacity` of the scratchpad."""
+    packed = PackedNetwork(network, target, capacity // 4)
     for layer in network.layers:
         if isinstance(layer, MatrixLayer):
             tiles = packed.packed[layer] = pack_matrix(layer, target.array_size, packed.largest_slice)

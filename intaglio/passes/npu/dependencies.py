@@ -7,7 +7,7 @@ it in its queue, so few of the conflicts need a token of their own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,15 +115,16 @@ def find_dependencies(tasks: Sequence[npu.TaskOp]) -> list[list[int]]:
     touches = [memories.touches(task) for task in tasks]
     queues = [QUEUES.index(task.QUEUE) for task in tasks]
     conflicts = _conflicts(touches, queues)
-    forced: dict[int, int] = {}
+    forced: dict[int, list[int]] = {}
     while True:
         order = _Order(queues)
         for number, wanted in enumerate(conflicts):
-            order.start(number, wanted, forced.get(number))
-        more = order.overflows()
+            order.start(number, wanted, forced.get(number, []))
+        more = list(order.overflows())
         if not more:
             return order.waits
-        forced.update(more)
+        for waiting, task in more:
+            forced.setdefault(waiting, []).append(task)
 
 
 def _conflicts(touches: Sequence[Sequence[_Touch]], queues: Sequence[int]) -> list[Array]:
@@ -161,14 +162,14 @@ class _Order:
         self._signals: dict[tuple[int, int], list[tuple[int, int]]] = {}
         """For each ordered pair of queues, who signals and who waits, in order."""
 
-    def start(self, number: int, conflicts: Array, forced: int | None) -> None:
-        """Find what a task must wait for: the conflicts, and one more task if given, that are not implied."""
+    def start(self, number: int, conflicts: Array, forced: Sequence[int]) -> None:
+        """Find what a task must wait for: the conflicts, and the tasks given, that are not implied."""
         queue = self._queues[number]
         previous = self._previous[queue]
         known = self._known[previous].copy() if previous >= 0 else np.full(len(QUEUES), -1, np.int64)
         wanted = conflicts.copy()
-        if forced is not None:
-            wanted[self._queues[forced]] = max(int(wanted[self._queues[forced]]), forced)
+        for task in forced:
+            wanted[self._queues[task]] = max(int(wanted[self._queues[task]]), task)
         waits: list[int] = []
         # An earlier task cannot have waited for a later one, so in this order all that is implied is found.
         for task in sorted((int(task) for other, task in enumerate(wanted) if other != queue), reverse=True):
@@ -181,22 +182,19 @@ class _Order:
         self._previous[queue] = number
         self.waits.append(sorted(waits))
 
-    def overflows(self) -> dict[int, int]:
-        """Tasks that would signal a full semaphore, and the task that each must wait for so that it is not full."""
-        forced: dict[int, int] = {}
+    def overflows(self) -> Iterator[tuple[int, int]]:
+        """Yield a task and one that it must wait for, such that fewer semaphores would be signalled when full."""
         for (_, receiver), signals in self._signals.items():
-            taken = -1
+            settled = OUTSTANDING
             for index in range(OUTSTANDING, len(signals)):
-                sender = signals[index][0]
-                oldest = signals[index - OUTSTANDING][1]
-                if taken >= index - OUTSTANDING or self._known[sender][receiver] >= oldest or sender in forced:
+                sender, oldest = signals[index][0], signals[index - OUTSTANDING][1]
+                if index < settled or self._known[sender][receiver] >= oldest:
                     continue
-                # Waiting for a younger one than necessary spares the next senders a wait of their own.
-                taken = next(
-                    number
-                    for number in range(index - OUTSTANDING // 2, index - OUTSTANDING - 1, -1)
-                    if signals[number][1] < sender or number == index - OUTSTANDING
-                )
-                assert signals[taken][1] < sender, "program order has more signals outstanding than a semaphore counts"
-                forced[sender] = signals[taken][1]
-        return forced
+                # Going further than necessary settles the matter for the signals that follow, too.
+                if oldest < sender:
+                    late = signals[index - OUTSTANDING // 2][1]
+                    yield sender, late if late < sender else oldest
+                else:
+                    later = signals[min(index + OUTSTANDING // 2, len(signals) - 1)][0]
+                    yield oldest, later if later < oldest else sender
+                settled = index + OUTSTANDING // 2
