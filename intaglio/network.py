@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike
 from xdsl.dialects.builtin import ModuleOp
 
 from intaglio.compiler import import_phase, package_phase, run_phase
+from intaglio.files import check_output
 from intaglio.frontend.exporter import main_function
 from intaglio.interpreter.interpreter import Interpreter
 from intaglio.params import QuantizationParams, default_quantization
@@ -131,6 +132,7 @@ class QuantizedNetwork(_Runnable):
             UserError: there is no such target, an operation can run nowhere, or the file cannot be written.
         """
         options = CompileOptions(target=str(target), fail_on_host=fail_on_host)
+        check_output(path)
         module = self.module.clone()
         for name in ("partition", "npu", "isa"):
             run_phase(module, _phase(name), options)

@@ -107,7 +107,7 @@ def test_mistakes_are_user_errors(tmp_path: Path) -> None:
     model = network.quantize(samples(2))
     with pytest.raises(ig.UserError, match="there is no target 'gen9'"):
         model.compile(tmp_path / "a.igpkg", "gen9")
-    with pytest.raises(ig.UserError, match="cannot write|does not exist"):
+    with pytest.raises(ig.UserError, match="the folder does not exist"):
         model.compile(tmp_path / "no" / "a.igpkg")
     assert list(tmp_path.iterdir()) == []
 

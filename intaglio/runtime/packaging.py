@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 
 from xdsl.dialects import func
@@ -70,13 +71,17 @@ def package_of(module: ModuleOp) -> Package:
     for op in module.ops:
         if not isinstance(op, func.FuncOp | ProgramOp) or (isinstance(op, func.FuncOp) and op is not function):
             raise UserError(f"a module to be packaged has @main and programs, got {op.name}")
+    target = _text(module, TARGET, HOST)
+    description = load_target(target) if programs and target != HOST else None
     regions = tuple(program_binary(program) for program in programs)
+    if description is not None:
+        # In the module the target may be the path of a description; packages have no paths.
+        regions = tuple(replace(region, target=description.name) for region in regions)
     library = compile_library(host_to_relax(function, {region.name: index for index, region in enumerate(regions)}))
     inputs, outputs = interface(function)
-    target = _text(module, TARGET, HOST)
     return Package(
         model=_text(module, "intaglio.model", "model"),
-        target=load_target(target) if regions and target != HOST else None,
+        target=description,
         inputs=inputs,
         outputs=outputs,
         host_library=library,

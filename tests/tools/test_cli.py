@@ -221,6 +221,7 @@ def test_a_target_file_and_a_shape(files: Files) -> None:
     assert "chip" in out
     shown = json.loads(files.succeed("inspect", files.package, "--json"))
     assert shown["target"] == "chip"
+    assert str(files.folder).encode() not in Path(files.package).read_bytes()
     Path(files.path("chip.toml")).unlink()
     assert json.loads(files.succeed("profile", files.package, "--json"))["target"] == "chip"
 
