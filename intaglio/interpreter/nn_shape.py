@@ -9,7 +9,6 @@ from intaglio.dialects.weights import array_of
 from intaglio.interpreter.registry import rule
 from intaglio.interpreter.values import Array, in_double, quantization, rounded, value_dtype, value_shape
 from intaglio.numerics.quantization import quantize
-from intaglio.numerics.resampling import resampling_taps
 
 
 @rule(nn.ConstantOp)
@@ -67,22 +66,10 @@ def gather(op: nn.GatherOp, operands: list[Array]) -> list[Array]:
     return [np.take(*operands, axis=op.axis.value.data, mode="clip")]
 
 
-def taps_of(op: nn.ResizeOp, direction: int) -> tuple[Array, Array]:
-    """Indices and weights `[positions, k]` of the elements that a resize mixes in rows (0) or columns (1)."""
-    return resampling_taps(
-        op.mode.data,
-        value_shape(op.input)[1 + direction],
-        value_shape(op.result)[1 + direction],
-        *(int(values.get_values()[direction]) for values in (op.steps, op.offsets, op.units)),
-        cubic_coefficient=op.cubic_coefficient.value.data,
-        exclude_outside=bool(op.exclude_outside.value.data),
-    )
-
-
 @rule(nn.ResizeOp)
 def resize(op: nn.ResizeOp, operands: list[Array]) -> list[Array]:
     """Mix elements in rows, then in columns, in double precision; the nearest modes take one as it is."""
-    (rows, row_weights), (columns, column_weights) = taps_of(op, 0), taps_of(op, 1)
+    (rows, row_weights), (columns, column_weights) = op.taps(0), op.taps(1)
     if op.mode.data in nn.NEAREST:
         return [operands[0][:, rows[:, 0]][:, :, columns[:, 0]]]
     mixed = np.einsum("nykxc,yk->nyxc", in_double(operands[0])[:, rows], row_weights)

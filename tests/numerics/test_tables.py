@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from onnx.reference import ReferenceEvaluator
 
 from intaglio.numerics.clamp import clamp_bounds
+from intaglio.numerics.error_function import erf
 from intaglio.numerics.quantization import quantize
 from intaglio.numerics.tables import (
     TABLE_FUNCTIONS,
@@ -22,28 +23,52 @@ from intaglio.numerics.tables import (
     tanh,
 )
 
-ONNX_NAMES = {
-    "hard_sigmoid": "HardSigmoid",
-    "hard_swish": "HardSwish",
-    "relu": "Relu",
-    "sigmoid": "Sigmoid",
-    "tanh": "Tanh",
+ONNX_FORMS = {
+    "abs": ("Abs", {}),
+    "elu": ("Elu", {}),
+    "erf": ("Erf", {}),
+    "exp": ("Exp", {}),
+    "gelu": ("Gelu", {}),
+    "gelu_tanh": ("Gelu", {"approximate": "tanh"}),
+    "hard_sigmoid": ("HardSigmoid", {}),
+    "hard_swish": ("HardSwish", {}),
+    "leaky_relu": ("LeakyRelu", {}),
+    "log": ("Log", {}),
+    "mish": ("Mish", {}),
+    "reciprocal": ("Reciprocal", {}),
+    "relu": ("Relu", {}),
+    "sigmoid": ("Sigmoid", {}),
+    "silu": ("Swish", {}),
+    "softplus": ("Softplus", {}),
+    "sqrt": ("Sqrt", {}),
+    "tanh": ("Tanh", {}),
 }
 
 
 def test_every_function_has_an_onnx_operator():
-    assert TABLE_FUNCTIONS.keys() == ONNX_NAMES.keys()
+    assert TABLE_FUNCTIONS.keys() == ONNX_FORMS.keys()
 
 
 @pytest.mark.parametrize("name", TABLE_FUNCTIONS)
 def test_functions_are_onnx_operators(name):
+    op_type, attributes = ONNX_FORMS[name]
     info = [onnx.helper.make_tensor_value_info(key, onnx.TensorProto.DOUBLE, [None]) for key in "xy"]
-    node = onnx.helper.make_node(ONNX_NAMES[name], ["x"], ["y"])
+    node = onnx.helper.make_node(op_type, ["x"], ["y"], **attributes)
     graph = onnx.helper.make_graph([node], "g", info[:1], info[1:])
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 21)])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 24)])
     x = np.linspace(-20.0, 20.0, 4001)
-    expected = ReferenceEvaluator(model).run(None, {"x": x})[0]
+    # The logarithm and the root of what has none, and the reciprocal of zero.
+    with np.errstate(all="ignore"):
+        expected = ReferenceEvaluator(model).run(None, {"x": x})[0]
     np.testing.assert_allclose(TABLE_FUNCTIONS[name](x), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_the_error_function_is_exact_to_a_unit_in_the_last_place():
+    x = np.concatenate([np.linspace(-7.0, 7.0, 20001), np.logspace(-300, 3, 500), [0.0, np.inf, -np.inf]])
+    expected = np.array([math.erf(value) for value in x])
+    np.testing.assert_allclose(erf(x), expected, rtol=3e-16, atol=0)
+    assert np.isnan(erf(np.nan))
+    assert math.copysign(1.0, erf(-0.0)) == -1.0
 
 
 def test_extreme_arguments_do_not_overflow():
@@ -70,6 +95,7 @@ def test_int8_tables_round_each_entry_to_nearest(name):
     in_scale, in_zp, out_scale, out_zp = 0.04, 11, 0.031, -5
     entries = table_int8(function, in_scale, in_zp, out_scale, out_zp, -120, 120)
     exact = function(in_scale * (np.arange(-128.0, 128.0) - in_zp)) / out_scale + out_zp
+    exact = np.where(np.isnan(exact), out_zp, exact)
     assert np.abs(entries - np.clip(exact, -120, 120)).max() <= 0.5 + 1e-9
 
 

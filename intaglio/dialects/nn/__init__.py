@@ -49,7 +49,14 @@ from intaglio.dialects.nn.function import (
 )
 from intaglio.dialects.nn.linear import Conv2dOp, DenseOp, MatmulOp
 from intaglio.dialects.nn.logic import CastOp, CompareOp, SelectOp
-from intaglio.dialects.nn.normalization import BatchNormOp, LayerNormOp, LocalResponseNormOp, RmsNormOp, SoftmaxOp
+from intaglio.dialects.nn.normalization import (
+    AxisNormOp,
+    BatchNormOp,
+    LayerNormOp,
+    LocalResponseNormOp,
+    RmsNormOp,
+    SoftmaxOp,
+)
 from intaglio.dialects.nn.pooling import AvgPool2dOp, MaxPool2dOp, PoolOp
 from intaglio.dialects.nn.reduction import (
     ReduceMaxOp,
@@ -131,6 +138,7 @@ __all__ = [
     "ActivationOp",
     "AddOp",
     "AvgPool2dOp",
+    "AxisNormOp",
     "BatchNormOp",
     "BroadcastOp",
     "CastOp",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC
+
 from xdsl.dialects.builtin import FloatAttr, IntegerAttr, TensorType, f64, i64
 from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import (
@@ -122,8 +124,34 @@ class BatchNormOp(IRDLOperation):
             require(parameter.type == expected, f"parameters must be {expected}, got {parameter.type}")
 
 
+class AxisNormOp(IRDLOperation, ABC):
+    """Base of the normalizations along one dimension; operands after the input are its parameters."""
+
+    axis = prop_def(IntegerAttr.constr(i64))
+    epsilon = prop_def(FloatAttr)
+    result = result_def(TensorType)
+    traits = traits_def(Pure())
+    irdl_options = (ParsePropInAttrDict(),)
+
+    def verify_(self) -> None:
+        """Check the numbered constraints."""
+        source, *parameters = self.operands
+        shape, axis = tensor_of(source).get_shape(), self.axis.value.data
+        # C1
+        require(0 <= axis < len(shape), f"axis must be 0 to {len(shape) - 1}, got {axis}")
+        # C2
+        require(
+            source.type == self.result.type and is_float(source),
+            "input and result must have one shape and one float type",
+        )
+        # C3
+        expected = TensorType(element(source), [shape[axis]])
+        for parameter in parameters:
+            require(parameter.type == expected, f"parameters must be {expected}, got {parameter.type}")
+
+
 @irdl_op_definition
-class LayerNormOp(IRDLOperation):
+class LayerNormOp(AxisNormOp):
     """Normalization to mean 0 and variance 1 along `axis`, then a scale and an offset per element of it, in floats.
 
     `result = (input - mean) / sqrt(variance + epsilon) * scale + offset`, the variance being the mean of the squared
@@ -147,11 +175,6 @@ class LayerNormOp(IRDLOperation):
     input = operand_def(TensorType)
     scale = operand_def(TensorType)
     offset = operand_def(TensorType)
-    axis = prop_def(IntegerAttr.constr(i64))
-    epsilon = prop_def(FloatAttr)
-    result = result_def(TensorType)
-    traits = traits_def(Pure())
-    irdl_options = (ParsePropInAttrDict(),)
     assembly_format = (
         "$input `scale` $scale `offset` $offset `axis` $axis `epsilon` $epsilon attr-dict "
         "`:` functional-type(operands, results)"
@@ -164,13 +187,9 @@ class LayerNormOp(IRDLOperation):
             result_types=[source.type],
         )
 
-    def verify_(self) -> None:
-        """Check the numbered constraints."""
-        _verify_along_axis(self.input, self.result, self.axis.value.data, self.scale, self.offset)
-
 
 @irdl_op_definition
-class RmsNormOp(IRDLOperation):
+class RmsNormOp(AxisNormOp):
     """Division by the root of the mean square along `axis`, then a scale per element of it, in floats.
 
     `result = input / sqrt(mean(input ** 2) + epsilon) * scale` (ONNX RMSNormalization over one dimension).
@@ -192,11 +211,6 @@ class RmsNormOp(IRDLOperation):
     name = "nn.rms_norm"
     input = operand_def(TensorType)
     scale = operand_def(TensorType)
-    axis = prop_def(IntegerAttr.constr(i64))
-    epsilon = prop_def(FloatAttr)
-    result = result_def(TensorType)
-    traits = traits_def(Pure())
-    irdl_options = (ParsePropInAttrDict(),)
     assembly_format = (
         "$input `scale` $scale `axis` $axis `epsilon` $epsilon attr-dict `:` functional-type(operands, results)"
     )
@@ -207,10 +221,6 @@ class RmsNormOp(IRDLOperation):
             properties={"axis": IntegerAttr(axis, i64), "epsilon": FloatAttr(epsilon, f64)},
             result_types=[source.type],
         )
-
-    def verify_(self) -> None:
-        """Check the numbered constraints."""
-        _verify_along_axis(self.input, self.result, self.axis.value.data, self.scale)
 
 
 @irdl_op_definition
@@ -269,19 +279,3 @@ class LocalResponseNormOp(IRDLOperation):
         )
         # C2
         require(self.size.value.data >= 1, f"size must be at least 1, got {self.size.value.data}")
-
-
-def _verify_along_axis(source: SSAValue, result: SSAValue, axis: int, *parameters: SSAValue) -> None:
-    """Check what layer and root-mean-square normalization have in common."""
-    shape = tensor_of(source).get_shape()
-    # C1
-    require(0 <= axis < len(shape), f"axis must be 0 to {len(shape) - 1}, got {axis}")
-    # C2
-    require(
-        source.type == result.type and is_float(source),
-        "input and result must have one shape and one float type",
-    )
-    # C3
-    expected = TensorType(element(source), [shape[axis]])
-    for parameter in parameters:
-        require(parameter.type == expected, f"parameters must be {expected}, got {parameter.type}")

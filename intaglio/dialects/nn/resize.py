@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
 from xdsl.dialects.builtin import BoolAttr, FloatAttr, IntegerAttr, StringAttr, TensorType, f64
 from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import (
@@ -26,6 +28,7 @@ from intaglio.dialects.nn.types import (
     tensor_of,
     verify_pure_movement,
 )
+from intaglio.numerics.resampling import resampling_taps
 
 NEAREST = ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil")
 """The modes that take one element, named by how its position is rounded."""
@@ -103,6 +106,17 @@ class ResizeOp(IRDLOperation):
                 "exclude_outside": IntegerAttr.from_bool(exclude_outside),
             },
             result_types=[result_type],
+        )
+
+    def taps(self, direction: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Indices and weights `[positions, k]` of the elements mixed in rows (0) or columns (1)."""
+        return resampling_taps(
+            self.mode.data,
+            tensor_of(self.input).get_shape()[1 + direction],
+            tensor_of(self.result).get_shape()[1 + direction],
+            *(int(values.get_values()[direction]) for values in (self.steps, self.offsets, self.units)),
+            cubic_coefficient=self.cubic_coefficient.value.data,
+            exclude_outside=bool(self.exclude_outside.value.data),
         )
 
     def verify_(self) -> None:

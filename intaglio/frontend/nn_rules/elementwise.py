@@ -1,0 +1,149 @@
+"""Arithmetic, functions, comparison and reductions."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from onnx import helper
+
+from intaglio.dialects import nn
+from intaglio.dialects.nn.types import element
+from intaglio.dialects.onnx import ints_of
+from intaglio.dialects.weights import dtype_of
+from intaglio.frontend.nn_writer import Writer, exports
+
+_ELEMENTWISE: dict[type[nn.ElementwiseOp], str] = {
+    nn.AddOp: "Add",
+    nn.SubOp: "Sub",
+    nn.MulOp: "Mul",
+    nn.DivOp: "Div",
+    nn.MaximumOp: "Max",
+    nn.MinimumOp: "Min",
+    nn.PowOp: "Pow",
+}
+_FUNCTIONS: dict[type[nn.ActivationOp], str] = {
+    nn.AbsOp: "Abs",
+    nn.ErfOp: "Erf",
+    nn.ExpOp: "Exp",
+    nn.LogOp: "Log",
+    nn.ReciprocalOp: "Reciprocal",
+    nn.ReluOp: "Relu",
+    nn.SigmoidOp: "Sigmoid",
+    nn.SoftplusOp: "Softplus",
+    nn.SqrtOp: "Sqrt",
+    nn.TanhOp: "Tanh",
+}
+
+
+@exports(*_ELEMENTWISE)
+def _elementwise(writer: Writer, op: nn.ElementwiseOp) -> None:
+    writer.finish(writer.node(_ELEMENTWISE[type(op)], map(writer.name, op.operands)), op.result, op.clamp)
+
+
+@exports(*_FUNCTIONS)
+def _function(writer: Writer, op: nn.ActivationOp) -> None:
+    writer.finish(writer.node(_FUNCTIONS[type(op)], [writer.name(op.input)]), op.result)
+
+
+@exports(nn.ClipOp)
+def _clip(writer: Writer, op: nn.ClipOp) -> None:
+    writer.finish(writer.name(op.input), op.result, op.clamp)
+
+
+@exports(nn.HardSigmoidOp)
+def _hard_sigmoid(writer: Writer, op: nn.HardSigmoidOp) -> None:
+    alpha, beta = op.alpha.value.data, op.beta.value.data
+    writer.finish(writer.node("HardSigmoid", [writer.name(op.input)], alpha=alpha, beta=beta), op.result)
+
+
+@exports(nn.HardSwishOp)
+def _hard_swish(writer: Writer, op: nn.HardSwishOp) -> None:
+    source = writer.name(op.input)
+    if writer.opset >= 14:
+        writer.finish(writer.node("HardSwish", [source]), op.result)
+        return
+    gate = writer.node("HardSigmoid", [source], alpha=1 / 6, beta=0.5)
+    writer.finish(writer.node("Mul", [source, gate]), op.result)
+
+
+@exports(nn.EluOp)
+def _elu(writer: Writer, op: nn.EluOp) -> None:
+    writer.finish(writer.node("Elu", [writer.name(op.input)], alpha=op.alpha.value.data), op.result)
+
+
+@exports(nn.LeakyReluOp)
+def _leaky_relu(writer: Writer, op: nn.LeakyReluOp) -> None:
+    writer.finish(writer.node("LeakyRelu", [writer.name(op.input)], alpha=op.alpha.value.data), op.result)
+
+
+@exports(nn.SiluOp)
+def _silu(writer: Writer, op: nn.SiluOp) -> None:
+    source = writer.name(op.input)
+    writer.finish(writer.node("Mul", [source, writer.node("Sigmoid", [source])]), op.result)
+
+
+@exports(nn.MishOp)
+def _mish(writer: Writer, op: nn.MishOp) -> None:
+    source = writer.name(op.input)
+    gate = writer.node("Tanh", [writer.node("Softplus", [source])])
+    writer.finish(writer.node("Mul", [source, gate]), op.result)
+
+
+@exports(nn.GeluOp)
+def _gelu(writer: Writer, op: nn.GeluOp) -> None:
+    """Spelled out: the operator is of opset 20."""
+    kind, source = element(op.input), writer.name(op.input)
+
+    def scaled(name: str, factor: float) -> str:
+        return writer.node("Mul", [name, writer.constant(np.asarray(factor), kind)])
+
+    if op.approximate.data == "tanh":
+        cube = writer.node("Mul", [source, writer.node("Mul", [source, source])])
+        argument = writer.node("Add", [source, scaled(cube, 0.044715)])
+        inner = writer.node("Tanh", [scaled(argument, math.sqrt(2.0 / math.pi))])
+    else:
+        inner = writer.node("Erf", [scaled(source, math.sqrt(0.5))])
+    gate = writer.node("Add", [inner, writer.constant(np.asarray(1.0), kind)])
+    writer.finish(writer.node("Mul", [scaled(source, 0.5), gate]), op.result)
+
+
+_PREDICATES = {
+    "equal": "Equal",
+    "less": "Less",
+    "less_or_equal": "LessOrEqual",
+    "greater": "Greater",
+    "greater_or_equal": "GreaterOrEqual",
+}
+
+
+@exports(nn.CompareOp)
+def _compare(writer: Writer, op: nn.CompareOp) -> None:
+    writer.finish(writer.node(_PREDICATES[op.predicate.data], map(writer.name, op.operands)), op.result)
+
+
+@exports(nn.SelectOp)
+def _select(writer: Writer, op: nn.SelectOp) -> None:
+    writer.finish(writer.node("Where", map(writer.name, op.operands)), op.result)
+
+
+@exports(nn.CastOp)
+def _cast(writer: Writer, op: nn.CastOp) -> None:
+    kind = helper.np_dtype_to_tensor_dtype(dtype_of(element(op.result)))
+    writer.finish(writer.node("Cast", [writer.name(op.input)], to=kind), op.result)
+
+
+_REDUCTIONS: dict[type[nn.ReduceOp], tuple[str, int]] = {
+    nn.ReduceMeanOp: ("ReduceMean", 18),
+    nn.ReduceSumOp: ("ReduceSum", 13),
+    nn.ReduceMaxOp: ("ReduceMax", 18),
+    nn.ReduceMinOp: ("ReduceMin", 18),
+    nn.ReduceProdOp: ("ReduceProd", 18),
+}
+"""The operator, and the opset in which its axes became an input."""
+
+
+@exports(*_REDUCTIONS)
+def _reduce(writer: Writer, op: nn.ReduceOp) -> None:
+    op_type, since = _REDUCTIONS[type(op)]
+    writer.finish(writer.reduced(op_type, writer.name(op.input), ints_of(op.axes), since=since), op.result)

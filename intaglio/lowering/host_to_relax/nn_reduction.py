@@ -1,0 +1,42 @@
+"""Rules of reductions; the reduced dimensions stay with one element."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from intaglio.dialects import nn
+from intaglio.interpreter.nn_reduction import axes_of, count_of, sum_multiplier
+from intaglio.interpreter.values import quantization, value_dtype, value_shape
+from intaglio.lowering.host_to_relax.emitter import Emitter
+from intaglio.lowering.host_to_relax.registry import rule
+from intaglio.lowering.tvm import Expr
+
+_OPERATORS: dict[type[nn.ReduceOp], tuple[str, float]] = {
+    nn.ReduceMeanOp: ("mean", np.nan),
+    nn.ReduceSumOp: ("sum", 0.0),
+    nn.ReduceMaxOp: ("max", -np.inf),
+    nn.ReduceMinOp: ("min", np.inf),
+    nn.ReduceProdOp: ("prod", 1.0),
+}
+"""The Relax operator, and the result where there is nothing to reduce."""
+
+
+@rule(nn.ReduceMeanOp, nn.ReduceSumOp, nn.ReduceMaxOp, nn.ReduceMinOp, nn.ReduceProdOp)
+def reduce(emitter: Emitter, op: nn.ReduceOp, operands: list[Expr]) -> list[Expr]:
+    """Reduce; sums of quantized elements are requantized."""
+    operator, nothing = _OPERATORS[type(op)]
+    if quantization(op.input) is not None and isinstance(op, nn.ReduceSumOp | nn.ReduceMeanOp):
+        return [_quantized_sum(emitter, op, operands[0])]
+    dtype = value_dtype(op.result)
+    if count_of(op) == 0:
+        # TVM leaves the result of an empty reduction uninitialised.
+        value = np.clip(nothing, np.iinfo(dtype).min, np.iinfo(dtype).max) if dtype.kind in "iu" else nothing
+        return [emitter.constant(np.full(value_shape(op.result), value), dtype)]
+    return [emitter.builder.operator(operator, operands[0], axis=list(axes_of(op)), keepdims=True)]
+
+
+def _quantized_sum(emitter: Emitter, op: nn.ReduceSumOp | nn.ReduceMeanOp, x: Expr) -> Expr:
+    kind = quantization(op.input)
+    assert kind is not None
+    total = emitter.builder.operator("sum", emitter.centered(x, kind), axis=list(axes_of(op)), keepdims=True)
+    return emitter.requantize(total, *sum_multiplier(op, count_of(op)), op.result)
