@@ -17,6 +17,7 @@ import numpy as np
 import onnxruntime
 
 from intaglio.compiler import compile_model
+from intaglio.errors import UserError
 from intaglio.interpreter.interpreter import Interpreter
 from intaglio.ir.parsing import read_module
 from intaglio.passes.partition.placement import HOST
@@ -162,12 +163,16 @@ def main() -> int:
     """Run all examples; artifacts go to `out/`.
 
     Returns:
-        The exit code: 1 when the simulator and the interpreter differ anywhere.
+        The exit code: 1 when the simulator and the interpreter differ anywhere, 2 when an example cannot be compiled.
     """
     examples = Path(__file__).resolve().parents[2] / "examples"
     output = Path("out")
     output.mkdir(exist_ok=True)
-    results = [run_example(examples / name, output) for name in EXAMPLES]
+    try:
+        results = [run_example(examples / name, output) for name in EXAMPLES]
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
     print_results(results)
     print("\nNext: intaglio inspect out/fashion_resnet8.igpkg; intaglio profile out/ppocr_cls.igpkg")
     return 0 if all(result.agreement == 1.0 for result in results) else 1
