@@ -31,32 +31,22 @@ from intaglio.dialects.npu.attributes import (
     WeightTiles,
     WeightTilesAttr,
 )
-from intaglio.dialects.npu.launch import LaunchOp
-from intaglio.dialects.npu.program import AllocateOp, ConstantOp, ProgramOp, in_and_outputs
-from intaglio.dialects.npu.tasks import (
-    PARAMETER_BYTES,
-    TABLE_BYTES,
+from intaglio.dialects.npu.elementwise import (
     AddOp,
     BinaryTaskOp,
     ConvertOp,
-    DepthwiseOp,
-    LoadOp,
     LookupOp,
-    MapTaskOp,
-    MatrixMultiplyOp,
-    MaxOp,
     MultiplyOp,
-    RequantizeOp,
     ScaledSumOp,
-    StoreOp,
     SubtractOp,
-    SumOp,
-    TaskOp,
-    TransferOp,
-    buffer_type,
-    space_of,
 )
+from intaglio.dialects.npu.launch import LaunchOp
+from intaglio.dialects.npu.matrix import MatrixMultiplyOp, RequantizeOp
+from intaglio.dialects.npu.program import AllocateOp, ConstantOp, ProgramOp, in_and_outputs
+from intaglio.dialects.npu.tasks import PARAMETER_BYTES, TABLE_BYTES, MapTaskOp, TaskOp, buffer_type, space_of
+from intaglio.dialects.npu.transfers import LoadOp, StoreOp, TransferOp
 from intaglio.dialects.npu.types import TOKEN, BufferType, Space, SpaceAttr, TokenType
+from intaglio.dialects.npu.windows import DepthwiseOp, MaxOp, SumOp
 
 Npu = Dialect(
     "npu",

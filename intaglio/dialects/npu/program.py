@@ -65,7 +65,15 @@ class ProgramOp(IRDLOperation):
         C1: operands and results are static tensors of 8-bit elements.
         C2: the block's arguments are `dram` buffers of their sizes.
 
-    The example is that of `npu.load`.
+    Example:
+    ```mlir
+    npu.program @copy : (tensor<2x4x!quant.uniform<i8:f32, 0.5>>) -> tensor<8x!quant.uniform<i8:f32, 0.5>> target "gen1" {
+    ^bb0(%in: !npu.buffer<dram, 8>, %out: !npu.buffer<dram, 8>):
+      %s = npu.allocate : !npu.buffer<scratchpad, 8>
+      %0 = npu.load %in to %s <source_offset 0, target_offset 0, run 8> : !npu.buffer<dram, 8> to !npu.buffer<scratchpad, 8>
+      %1 = npu.store %s to %out <source_offset 0, target_offset 0, run 8> after(%0) : !npu.buffer<scratchpad, 8> to !npu.buffer<dram, 8>
+    }
+    ```
     """
 
     name = "npu.program"
