@@ -6,6 +6,7 @@ Compilation may stop after any phase before `package` and resume from the text, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from xdsl.dialects.builtin import ModuleOp, StringAttr
@@ -15,11 +16,15 @@ from intaglio.errors import UserError
 from intaglio.files import check_output
 from intaglio.frontend.exporter import main_function
 from intaglio.frontend.importer import import_model
+from intaglio.frontend.interface import check_compilable
 from intaglio.ir.context import make_context
 from intaglio.ir.parsing import read_module
 from intaglio.ir.printing import WEIGHTS_FILE, weights_in, write_module
 from intaglio.ir.verification import verify_module
+from intaglio.passes.calibration.apply_ranges import apply_ranges
 from intaglio.passes.calibration.calibrate import Calibrate, record_ranges
+from intaglio.passes.calibration.statistics import Grid
+from intaglio.passes.calibration.tensor_names import read_tensor_names
 from intaglio.passes.manager import InvalidIRError
 from intaglio.passes.partition.placement import HOST, TARGET, fail_on_host
 from intaglio.phases import PHASE, PHASE_NAMES, PHASES, CompileOptions, Phase, phase_index
@@ -81,6 +86,8 @@ def compile_model(
                 hint="name the phase it comes from with --compile-from",
             )
         check_options(options, first, last)
+        if options.ranges is not None:
+            options = replace(options, tensor_names=read_tensor_names(source))
         module = import_phase(source, options, progress)
         _dump(module, 0, dump_phases_to)
         first = 1
@@ -110,10 +117,11 @@ def check_options(options: CompileOptions, first: int, last: int) -> None:
     """
     if options.target is not None and options.target != HOST:
         load_target(options.target)
-    if first <= PHASE_NAMES.index("calibrate") <= last and options.calibration is None:
+    calibrates = first <= PHASE_NAMES.index("calibrate") <= last
+    if calibrates and options.calibration is None and options.ranges is None:
         raise UserError(
             "calibration data is needed to quantize the model",
-            hint="--calibration DATA.npz, with one array for each model input, samples on the first axis",
+            hint="--calibration DATA.npz, with one array for each model input, or --ranges FILE",
         )
 
 
@@ -177,6 +185,8 @@ def run_phase(module: ModuleOp, phase: Phase, options: CompileOptions, progress:
         InvalidIRError: the phase left a module that does not verify.
     """
     _report(progress, phase.name, 0, None)
+    if phase.name == "graph":
+        check_compilable(module)
     context = make_context()
     for step in phase.steps:
         current = step.make(options)
@@ -200,8 +210,16 @@ def _calibrate(module: ModuleOp, options: CompileOptions, progress: Progress | N
         inputs, _ = interface(main_function(module))
         data = load_samples(data, {tensor.name: tensor.shape for tensor in inputs})
         total = len(data)
-    assert data is not None, "check_options asks for data"
-    record_ranges(module, data, progress=lambda done: _report(progress, "calibrate", done, total))
+    if data is not None:
+        scheme = options.params.activation_quantization_scheme
+        record_ranges(
+            module,
+            data,
+            grid=Grid(scheme.bits, not scheme.asymmetric),
+            progress=lambda done: _report(progress, "calibrate", done, total),
+        )
+    if options.ranges is not None:
+        apply_ranges(module, options.ranges, options.tensor_names, partial=data is not None)
 
 
 def package_phase(module: ModuleOp, output: str | Path, progress: Progress | None = None) -> Package:

@@ -37,6 +37,9 @@ class CompileOptions:
             module when resuming after `partition`, else `gen1`.
         shapes: shapes of inputs by name, for models that leave dimensions open.
         calibration: an `.npz` file or samples; needed when the phase `calibrate` is run.
+        ranges: a file of calibrated ranges, which take the place of those from calibration data.
+        tensor_names: the node that makes each tensor of the ONNX model, for ranges that name tensors; filled in when
+            an ONNX file is compiled.
         params: how to quantize.
         fail_on_host: refuse a model of which the host has to compute a part.
     """
@@ -44,6 +47,8 @@ class CompileOptions:
     target: str | None = None
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict[str, Sequence[int]])
     calibration: str | Path | Samples | None = None
+    ranges: str | Path | None = None
+    tensor_names: Mapping[str, str] = field(default_factory=dict[str, str])
     params: QuantizationParams = default_quantization
     fail_on_host: bool = False
 
@@ -60,7 +65,12 @@ def _observers(options: CompileOptions) -> dict[str, object]:
 
 
 def _calibration(options: CompileOptions) -> dict[str, object]:
-    return {"data": str(options.calibration) if isinstance(options.calibration, str | Path) else "DATA.npz"}
+    scheme = options.params.activation_quantization_scheme
+    return {
+        "data": str(options.calibration) if isinstance(options.calibration, str | Path) else "DATA.npz",
+        "bits": scheme.bits,
+        "symmetric": not scheme.asymmetric,
+    }
 
 
 def _quantization(options: CompileOptions) -> dict[str, object]:
@@ -116,6 +126,9 @@ PHASES: tuple[Phase, ...] = (
         "graph",
         "nn dialect, float: NHWC operators, folded and fused",
         (
+            Step("onnx-to-nn"),
+            Step("fold-constants"),
+            Step("inline-functions"),
             Step("onnx-to-nn"),
             Step("fold-constants"),
             Step("fold-transposes"),

@@ -62,6 +62,7 @@ def cli() -> None:
 @click.option("--calibration", metavar="DATA.npz", help="One array for each input, samples stacked on a first axis.")
 @click.option("--target", metavar="TARGET", help="gen1 or another preset, a description FILE.toml, or host.")
 @click.option("--method", metavar="METHOD", default="min_max", show_default=True, help="Calibration method.")
+@click.option("--ranges", metavar="FILE", help="Ranges that `intaglio calibrate` wrote, or AIMET's encodings.")
 @click.option("--shape", "shapes", metavar="NAME=1,3,224,224", multiple=True, help="Shape of an input; repeatable.")
 @click.option("--compile-to", metavar="PHASE", default="package", help="Stop after this phase and write its text.")
 @click.option("--compile-from", metavar="PHASE", help="MODEL is the text that this phase has left; go on from it.")
@@ -74,6 +75,7 @@ def compile_command(
     calibration: str | None,
     target: str | None,
     method: str,
+    ranges: str | None,
     shapes: Sequence[str],
     compile_to: str,
     compile_from: str | None,
@@ -92,6 +94,7 @@ def compile_command(
         target=target,
         shapes=_parse_shapes(shapes),
         calibration=calibration,
+        ranges=ranges,
         params=QuantizationParams().with_calibration(CalibrationMethod.from_str(method)),
         fail_on_host=fail_on_host,
     )
@@ -146,6 +149,67 @@ def _parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
             raise UserError(f"the shape of {name!r} is given twice", where="--shape")
         shapes[name] = shape
     return shapes
+
+
+@cli.command("calibrate")
+@click.argument("model")
+@click.option("-o", "--output", required=True, help="The file of ranges to write.")
+@click.option("--calibration", metavar="DATA.npz", help="One array for each input, samples stacked on a first axis.")
+@click.option("--method", metavar="METHOD", default="min_max", show_default=True, help="Such as mse or percentile.")
+@click.option("--bits", type=click.IntRange(2, 16), default=8, show_default=True, help="Width that values will have.")
+@click.option("--symmetric", is_flag=True, help="Choose ranges for symmetric quantization.")
+@click.option("--statistics", metavar="FILE", help="Keep the statistics here, and go on from them if interrupted.")
+@click.option("--merge", metavar="FILE", multiple=True, help="Add statistics of other parts of the data; repeatable.")
+@click.option("--ranges", metavar="FILE", help="Convert this file of ranges or AIMET encodings; needs no data.")
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["ranges", "aimet", "aimet-0.6.1"]),
+    default="ranges",
+    show_default=True,
+    help="What to write: ranges to read and edit, or AIMET's encodings.",
+)
+@click.option("--shape", "shapes", metavar="NAME=1,3,224,224", multiple=True, help="Shape of an input; repeatable.")
+@_command
+def calibrate_command(
+    model: str,
+    output: str,
+    calibration: str | None,
+    method: str,
+    bits: int,
+    symmetric: bool,
+    statistics: str | None,
+    merge: Sequence[str],
+    ranges: str | None,
+    file_format: str,
+    shapes: Sequence[str],
+) -> Report:
+    """Run MODEL on data and write the range of every tensor to be quantized.
+
+    The file can be read, edited, and given to `compile --ranges`. Statistics of several machines, each of which
+    calibrated a part of the data, are added up with --merge.
+    """
+    from intaglio.params import CalibrationMethod
+    from intaglio.passes.calibration.statistics import Grid
+    from intaglio.tools.calibrating import CalibrateOptions, calibrate_model
+    from intaglio.tools.progress import sample_progress
+
+    options = CalibrateOptions(
+        data=calibration,
+        method=CalibrationMethod.from_str(method),
+        shapes=_parse_shapes(shapes),
+        grid=Grid(bits, symmetric),
+        statistics=statistics,
+        merge=merge,
+        ranges=ranges,
+        format=file_format,
+    )
+    with sample_progress("calibrating") as progress:
+        report = calibrate_model(model, output, options, progress)
+    if not _wants_json():
+        source = f"from {report['samples']} samples" if report["samples"] is not None else f"from {ranges}"
+        click.echo(f"{output}: ranges of {report['tensors']} tensors, {source}")
+    return report
 
 
 @cli.command("run")
