@@ -83,6 +83,19 @@ def _target_options() -> dict[str, Any]:
     return _MACHINES[machine]
 
 
+def is_small_float(dtype: np.dtype[Any]) -> bool:
+    """Whether a dtype is a float of 8 bits or fewer."""
+    return dtype.name.startswith(("float8", "float4"))
+
+
+def carried_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype in which tensors of `dtype` travel through host code: floats of 8 bits or fewer are their bits.
+
+    TVM converts such floats wrongly.
+    """
+    return np.dtype(np.uint8) if is_small_float(dtype) else dtype
+
+
 class HostBuilder:
     """Emits the operations of one Relax function; made by `build_function`."""
 
@@ -95,7 +108,9 @@ class HostBuilder:
 
     def constant(self, array: NDArray[Any]) -> Expr:
         """A tensor known now; it is stored in the library."""
-        return self.relax.const(np.asarray(array, order="C"), array.dtype.name)
+        array = np.asarray(array, order="C")
+        array = array.view(carried_dtype(array.dtype))
+        return self.relax.const(array, array.dtype.name)
 
     def operator(self, name: str, *arguments: Any, **options: Any) -> Expr:
         """The result of a Relax operator, `name` being that below `relax.op`, such as `nn.softmax`."""
@@ -123,7 +138,7 @@ class HostBuilder:
             operands: tensors that follow; the result tensors come last.
             results: shape and dtype of each result.
         """
-        types = [self.relax.TensorType(tuple(shape), dtype.name) for shape, dtype in results]
+        types = [self.relax.TensorType(tuple(shape), carried_dtype(dtype).name) for shape, dtype in results]
         arguments = (*(self.relax.prim_value(scalar) for scalar in scalars), *operands)
         call = self._builder.emit(
             self.relax.op.call_dps_packed(function, arguments, out_ty=types[0] if len(types) == 1 else types)
@@ -145,7 +160,7 @@ def build_function(
     """
     relax = load_tvm(submodule="relax")
     parameters = [
-        relax.Var(f"argument{index}", relax.TensorType(tuple(shape), dtype.name))
+        relax.Var(f"argument{index}", relax.TensorType(tuple(shape), carried_dtype(dtype).name))
         for index, (shape, dtype) in enumerate(arguments)
     ]
     block_builder = relax.BlockBuilder()
@@ -207,7 +222,12 @@ def _inlined(module: Any) -> Any:
             axes = schedule.get(block).iter_vars
             return math.prod(int(axis.dom.extent) for axis in axes if axis.iter_type == tirx.IterVar.DataPar)
 
-        for block in schedule.get_child_blocks(schedule.get_sblock("root"))[:-1]:
+        try:
+            root = schedule.get_sblock("root")
+        except s_tir.ScheduleError:
+            # A function that was not made of tensor expressions alone, such as a sort.
+            continue
+        for block in schedule.get_child_blocks(root)[:-1]:
             if any(elements(consumer) > elements(block) for consumer in schedule.get_consumers(block)):
                 continue
             # Reductions and the function's results cannot be inlined either.

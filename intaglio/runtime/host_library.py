@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from intaglio.errors import UserError
 from intaglio.lowering.host_to_relax.callbacks import CONVOLUTION, LAUNCH, MATRIX_PRODUCT
-from intaglio.lowering.tvm import load_tvm
+from intaglio.lowering.tvm import carried_dtype, load_tvm
 from intaglio.runtime import host_kernels
 
 Array = NDArray[Any]
@@ -74,16 +74,18 @@ class HostLibrary:
             arguments: one array for each argument, of its shape and dtype.
 
         Returns:
-            One array for each result.
+            One array for each result. Floats of 8 bits or fewer are their bits, as uint8.
         """
         tensor = load_tvm().runtime.tensor
+        stored = [np.asarray(array, order="C") for array in arguments]
+        stored = [array.view(carried_dtype(array.dtype)) for array in stored]
         with self._lock:
             _running.launcher = self._launcher
             try:
-                results = self._machine["main"](*(tensor(np.asarray(array, order="C")) for array in arguments))
+                results = self._machine["main"](*map(tensor, stored))
             finally:
                 del _running.launcher
-        return [np.from_dlpack(result).copy() for result in results]
+        return [result.numpy() for result in results]
 
 
 @cache

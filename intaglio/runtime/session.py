@@ -72,7 +72,8 @@ class Session:
         """
         arguments = checked_feeds(feeds, self.inputs)
         results = self._host.run(arguments)
-        return {tensor.name: result for tensor, result in zip(self.outputs, results, strict=True)}
+        pairs = zip(self.outputs, results, strict=True)
+        return {tensor.name: result.view(np.dtype(tensor.dtype)) for tensor, result in pairs}
 
     def profile(self) -> PackageProfile:
         """Return what running the model once costs on the accelerator; it does not depend on the input."""

@@ -29,6 +29,13 @@ def host_to_relax(function: func.FuncOp, regions: Mapping[str, int]) -> Any:
         UserError: an operation cannot run on the host; the message names it and its node.
     """
     block = function.body.block
+    for op in block.ops:
+        if not isinstance(op, func.ReturnOp) and find_rule(op) is None:
+            raise UserError(
+                f"{describe(op)} cannot run on the host",
+                where=where(op.location),
+                hint="no rule of intaglio/lowering/host_to_relax/ lowers this operation",
+            )
 
     def body(builder: HostBuilder, arguments: list[Expr]) -> list[Expr]:
         emitter = Emitter(builder, regions)
@@ -45,10 +52,5 @@ def host_to_relax(function: func.FuncOp, regions: Mapping[str, int]) -> Any:
 
 def _emitted(emitter: Emitter, op: Operation, operands: list[Expr]) -> list[Expr]:
     function = find_rule(op)
-    if function is None:
-        raise UserError(
-            f"{describe(op)} cannot run on the host",
-            where=where(op.location),
-            hint="no rule of intaglio/lowering/host_to_relax/ lowers this operation",
-        )
+    assert function is not None, "looked up before"
     return function(emitter, op, operands)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 from xdsl.ir import SSAValue
 
 from intaglio.dialects.nn import ClampAttr
@@ -28,11 +28,36 @@ class Emitter:
         self.builder = builder
         self.regions = regions
 
-    def constant(self, values: ArrayLike, dtype: np.dtype[Any] | str) -> Expr:
+    def constant(self, values: ArrayLike, dtype: DTypeLike) -> Expr:
         """A constant tensor."""
         return self.builder.constant(np.asarray(values, np.dtype(dtype)))
 
-    def cast(self, tensor: Expr, dtype: np.dtype[Any] | str) -> Expr:
+    def apply(self, operator: str, *arguments: Any, **options: Any) -> Expr:
+        """The result of a Relax operator, `operator` being its name below `relax.op`."""
+        return self.builder.operator(operator, *arguments, **options)
+
+    def select(self, condition: Expr, chosen: Expr, other: Expr) -> Expr:
+        """`chosen` where the condition holds, else `other`."""
+        return self.builder.operator("where", condition, chosen, other)
+
+    def reshape(self, tensor: Expr, shape: Sequence[int]) -> Expr:
+        """The same elements in row-major order under another shape."""
+        return self.builder.operator("reshape", tensor, tuple(shape))
+
+    def bits(self, tensor: Expr, dtype: DTypeLike) -> Expr:
+        """The bits of each element as another type of the same width, neither of them bool."""
+        te, tirx = self.builder.te, self.builder.tirx
+        name = np.dtype(dtype).name
+
+        def computation(x: Expr) -> Expr:
+            def element(*index: Expr) -> Expr:
+                return tirx.reinterpret(name, x(*index))
+
+            return te.compute(x.shape, element, name="bits")
+
+        return self.builder.compute("bits", computation, tensor)
+
+    def cast(self, tensor: Expr, dtype: DTypeLike) -> Expr:
         """Convert the elements; a float that the integer type cannot hold is undefined."""
         return self.builder.operator("astype", tensor, np.dtype(dtype).name)
 
@@ -52,7 +77,7 @@ class Emitter:
         """The elementwise quotient, of floats, correctly rounded."""
         return self.builder.operator("divide", lhs, rhs)
 
-    def limit(self, tensor: Expr, low: float, high: float, dtype: np.dtype[Any] | str) -> Expr:
+    def limit(self, tensor: Expr, low: float, high: float, dtype: DTypeLike) -> Expr:
         """Limit elements of `dtype` to `[low, high]`; NaN stays NaN.
 
         TVM gives the second operand of a maximum or minimum unless the first is larger or smaller, so the bound comes

@@ -9,9 +9,10 @@
 ```
 
 Operations of `nn` and `onnx` that have no effect and only constants as operands are run by the interpreter.
-A constant that would be larger than `max-elements` is made only if it is no larger than the constants it is
-made from, so that broadcasting or `ConstantOfShape` does not swell the weights file. `quant` casts stay: a
-cast constant is the quantizer's to choose. An operator that the ONNX reference evaluator cannot run stays too.
+`onnx.Shape` and `onnx.Size` need no value, only a static shape. A constant that would be larger than `max-elements`
+is made only if it is no larger than the constants it is made from, so that broadcasting or `ConstantOfShape` does
+not swell the weights file. `quant` casts stay: a cast constant is the quantizer's to choose. An operator that the
+ONNX reference evaluator cannot run stays too.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.ir import Operation, SSAValue
@@ -73,11 +75,9 @@ class EvaluateOperation(RewritePattern):
             return
         if op.regions or not is_side_effect_free(op):
             return
-        if not all(isinstance(operand.owner, nn.ConstantOp | InitializerOp) for operand in op.operands):
+        operands = _known_operands(op)
+        if operands is None or not self._is_worth_it(op):
             return
-        if not self._is_worth_it(op):
-            return
-        operands = [array for array in map(known_value, op.operands) if array is not None]
         try:
             results = evaluate(op, operands)
         except UserError:
@@ -94,6 +94,19 @@ class EvaluateOperation(RewritePattern):
     def _is_worth_it(self, op: Operation) -> bool:
         read, made = (_count_elements(values) for values in (op.operands, op.results))
         return made <= max(self.max_elements, read)
+
+
+def _known_operands(op: Operation) -> list[Array] | None:
+    """The values of the operands, or None when one of them is needed and not known."""
+    if isinstance(op, NodeOp) and op.op_type in ("Shape", "Size") and not op.domain:
+        operand = op.operands[0]
+        if not isinstance(operand.type, TensorType) or not tensor_type(operand).has_static_shape():
+            return None
+        # Zeros of the operand's shape, which take no memory, stand for values that nobody reads.
+        return [np.broadcast_to(np.int8(0), tensor_type(operand).get_shape())]
+    if not all(isinstance(operand.owner, nn.ConstantOp | InitializerOp) for operand in op.operands):
+        return None
+    return [array for array in map(known_value, op.operands) if array is not None]
 
 
 def _count_elements(values: Iterable[SSAValue]) -> int:
