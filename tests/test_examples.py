@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -36,6 +38,7 @@ COMPARED = 100
 def compiled(name: str) -> tuple[Session, Path]:
     """The loaded package of an example, and the folder with the text of its phases."""
     folder = Path(mkdtemp(prefix="intaglio-test-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     options = CompileOptions(calibration=EXAMPLES / name / "calibration.npz")
     compile_model(EXAMPLES / name / "model.onnx", folder / "a.igpkg", options, dump_phases_to=folder / "phases")
     return Session(folder / "a.igpkg"), folder / "phases"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -26,6 +28,7 @@ BEFORE_PACKAGE = PHASE_NAMES[:-1]
 def straight_through(name: str, target: str = "gen1") -> tuple[bytes, Path]:
     """The package of an example, and the folder with the text of its phases."""
     folder = Path(mkdtemp(prefix="intaglio-test-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     options = CompileOptions(target=target, calibration=EXAMPLES / name / "calibration.npz")
     compile_model(EXAMPLES / name / "model.onnx", folder / "a.igpkg", options, dump_phases_to=folder / "phases")
     return (folder / "a.igpkg").read_bytes(), folder / "phases"
