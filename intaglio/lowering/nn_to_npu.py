@@ -27,6 +27,7 @@ from xdsl.rewriter import Rewriter
 from intaglio.dialects import npu
 from intaglio.dialects.npu.program import tensor_bytes
 from intaglio.errors import UserError
+from intaglio.ir.locations import where
 from intaglio.lowering.tiling.network import read_network
 from intaglio.lowering.tiling.schedule import PackedNetwork, pack_network, schedule
 from intaglio.passes.npu.allocation import allocate, ranges_of
@@ -68,7 +69,7 @@ class NnToNpu(ModulePass):
 def _target_of(module: ModuleOp) -> str:
     attribute = module.attributes.get(TARGET)
     if not isinstance(attribute, StringAttr):
-        raise UserError("the module does not say for which target", hint=f"give nn-to-npu{{target=gen1}}, or {TARGET}")
+        raise UserError("the module does not say for which target", hint=f"give the option target, or set {TARGET}")
     return attribute.data
 
 
@@ -83,6 +84,7 @@ def _lowered(function: func.FuncOp, name: str, target: Target, scratchpad: int |
             return program
     raise UserError(
         f"the layers of @{function.sym_name.data} do not fit {capacity} bytes of scratchpad",
+        where=where(function.location),
         hint="a target with a larger scratchpad, or the host, can run them",
     )
 
@@ -92,6 +94,9 @@ def _scheduled(function: func.FuncOp, name: str, packed: PackedNetwork, capacity
     sizes = [tensor_bytes(tensor) for tensor in (*kind.inputs, *kind.outputs)]
     block = Block(arg_types=[npu.BufferType.of(npu.Space.DRAM, size) for size in sizes])
     count = len(kind.inputs)
+    for index, argument in enumerate(block.args):
+        given = function.body.block.args[index].name_hint if index < count else None
+        argument.name_hint = given or (f"input{index}" if index < count else f"output{index - count}")
     block.add_ops(schedule(packed, capacity, block.args[:count], block.args[count:]))
     program = npu.ProgramOp(function.sym_name.data, kind, name, Region(block))
     program.location = function.location

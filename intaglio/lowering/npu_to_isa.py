@@ -29,6 +29,7 @@ from intaglio.dialects import isa, npu
 from intaglio.dialects.isa.instructions import from_word
 from intaglio.dialects.weights import array_of, constant_attr
 from intaglio.errors import UserError
+from intaglio.ir.locations import where
 from intaglio.lowering.instructions import Configuration, Setting, instructions_of
 from intaglio.targets.encoding import Word
 from intaglio.targets.instructions import BY_MNEMONIC, state_key
@@ -90,7 +91,9 @@ def _places(program: npu.ProgramOp) -> dict[SSAValue, tuple[int, int]]:
         if isinstance(child, npu.AllocateOp | npu.ConstantOp):
             if child.address is None:
                 raise UserError(
-                    f"a buffer of @{program.sym_name.data} has no address", hint="run allocate-scratchpad before"
+                    f"a buffer of @{program.sym_name.data} has no address",
+                    where=where(program.location),
+                    hint="run allocate-scratchpad before",
                 )
             region = 1 if npu.space_of(child.result) is npu.Space.ARENA else 0
             places[child.result] = (region, child.address.value.data)
@@ -150,7 +153,8 @@ class _States:
         if current is not None and setting.agrees(current):
             return
         filled = tuple(
-            value if value is not None else entry.fields[index].minimum for index, value in enumerate(setting.values)
+            value if value is not None else max(0, entry.fields[index].minimum)
+            for index, value in enumerate(setting.values)
         )
         self._values[key] = filled
         yield Word(entry, filled, 0, 0)

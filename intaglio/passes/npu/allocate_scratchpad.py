@@ -20,6 +20,7 @@ from xdsl.passes import ModulePass
 
 from intaglio.dialects import npu
 from intaglio.errors import UserError
+from intaglio.ir.locations import where
 from intaglio.passes.npu.allocation import ALIGNMENT, Allocation, allocate, live_ranges
 from intaglio.targets.target import load_target
 
@@ -59,6 +60,7 @@ def _allocate_program(program: npu.ProgramOp) -> None:
         raise UserError(
             f"the buffers of @{program.sym_name.data} need {needed.lower_bound} bytes at once, "
             f"addresses were found for {needed.peak}; the scratchpad has {capacity}",
+            where=where(program.location),
             hint="nn-to-npu and overlap-transfers leave no more than fits: run them for this target",
         )
     arena = allocate(live_ranges(program, npu.Space.ARENA))

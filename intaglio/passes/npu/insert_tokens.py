@@ -21,6 +21,7 @@ from xdsl.passes import ModulePass
 
 from intaglio.dialects import npu
 from intaglio.errors import UserError
+from intaglio.ir.locations import where
 from intaglio.passes.npu.dependencies import find_dependencies
 
 
@@ -48,5 +49,7 @@ def _check_addresses(program: npu.ProgramOp) -> None:
     for child in program.body.block.ops:
         if isinstance(child, npu.AllocateOp | npu.ConstantOp) and child.address is None:
             raise UserError(
-                f"a buffer of @{program.sym_name.data} has no address", hint="run allocate-scratchpad before"
+                f"a buffer of @{program.sym_name.data} has no address",
+                where=where(program.location),
+                hint="run allocate-scratchpad before",
             )
