@@ -11,7 +11,8 @@ asks for them: passes that only look at structure run without the file.
 
 Element types map to arrays as `dtype_of` says: integers of up to 8, 16, 32 and 64 bits have the signed or
 unsigned type of that width (`i4` is int8, `i48` is int64), `i1` is bool, `bf16` and the 8-bit floats are
-those of `ml_dtypes`. In the file 8-bit floats are stored as their bits (U8).
+those of `ml_dtypes`, also for 4-bit floats, one a byte. In the file floats of up to 8 bits are stored as their
+bits (U8), complex numbers as pairs of floats along the last dimension.
 """
 
 from __future__ import annotations
@@ -31,14 +32,19 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file  # pyright: ignore[reportUnknownVariableType] (PathLike is bare in it)
 from xdsl.dialects.builtin import (
     BytesAttr,
+    ComplexType,
     DenseIntOrFPElementsAttr,
     IndexType,
     IntegerType,
     Signedness,
     TensorType,
     bf16,
+    f4E2M1FN,
     f8E4M3FN,
+    f8E4M3FNUZ,
     f8E5M2,
+    f8E5M2FNUZ,
+    f8E8M0FNU,
     f16,
     f32,
     f64,
@@ -59,15 +65,26 @@ INLINE_LIMIT = 100
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _DIGEST = re.compile(r"[0-9a-f]{32}")
-_FLOATS: dict[Attribute, np.dtype[Any]] = {
+_DTYPES: dict[Attribute, np.dtype[Any]] = {
     f64: np.dtype(np.float64),
     f32: np.dtype(np.float32),
     f16: np.dtype(np.float16),
     bf16: np.dtype(ml_dtypes.bfloat16),
     f8E4M3FN: np.dtype(ml_dtypes.float8_e4m3fn),
     f8E5M2: np.dtype(ml_dtypes.float8_e5m2),
+    f8E4M3FNUZ: np.dtype(ml_dtypes.float8_e4m3fnuz),
+    f8E5M2FNUZ: np.dtype(ml_dtypes.float8_e5m2fnuz),
+    f8E8M0FNU: np.dtype(ml_dtypes.float8_e8m0fnu),
+    f4E2M1FN: np.dtype(ml_dtypes.float4_e2m1fn),
+    ComplexType(f32): np.dtype(np.complex64),
+    ComplexType(f64): np.dtype(np.complex128),
 }
-_STORED_AS_BITS = frozenset({np.dtype(ml_dtypes.float8_e4m3fn), np.dtype(ml_dtypes.float8_e5m2)})
+_STORED_AS: dict[np.dtype[Any], np.dtype[Any]] = {
+    **{dtype: np.dtype(np.uint8) for dtype in _DTYPES.values() if dtype.itemsize == 1},
+    np.dtype(np.complex64): np.dtype(np.float32),
+    np.dtype(np.complex128): np.dtype(np.float64),
+}
+"""What arrays are viewed as in the file, for dtypes that the format does not have."""
 
 
 def dtype_of(element_type: Attribute) -> np.dtype[Any]:
@@ -76,7 +93,7 @@ def dtype_of(element_type: Attribute) -> np.dtype[Any]:
     Raises:
         UserError: no array holds this type (a quantized type has its storage type's arrays instead).
     """
-    if (dtype := _FLOATS.get(element_type)) is not None:
+    if (dtype := _DTYPES.get(element_type)) is not None:
         return dtype
     if isinstance(element_type, IndexType):
         return np.dtype(np.int64)
@@ -92,10 +109,10 @@ def element_type_of(dtype: np.dtype[Any]) -> Attribute:
     """Return the element type of an array: signless for signed integers, `i1` for bool.
 
     Raises:
-        UserError: the dtype has no element type (strings, objects, complex numbers).
+        UserError: the dtype has no element type (strings, objects).
     """
-    for element_type, float_dtype in _FLOATS.items():
-        if float_dtype == dtype:
+    for element_type, known in _DTYPES.items():
+        if known == dtype:
             return element_type
     if dtype == np.bool_:
         return IntegerType(1)
@@ -358,8 +375,8 @@ def write_weights_file(path: str | Path, constants: Iterable[WeightsAttr]) -> in
 
 
 def _as_stored(array: Array) -> Array:
-    """Return the array as it is in the file, where 8-bit floats are their bits."""
-    return array.view(np.uint8) if array.dtype in _STORED_AS_BITS else array
+    """Return the array as it is in the file."""
+    return array.view(_STORED_AS.get(array.dtype, array.dtype))
 
 
 def _opened(path: Path) -> Any:
@@ -388,7 +405,7 @@ def _load(attribute: WeightsAttr) -> Array:
                 stored: Array = file.get_tensor(attribute.digest)
             except SafetensorError:
                 continue
-        if stored.dtype == np.uint8 and dtype in _STORED_AS_BITS:
+        if stored.dtype == _STORED_AS.get(dtype):
             stored = stored.view(dtype)
         if stored.dtype != dtype or stored.shape != shape or _digest(stored) != attribute.digest:
             raise UserError(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
 from onnx import AttributeProto, SparseTensorProto, TensorProto
-from xdsl.dialects.builtin import ArrayAttr, FloatAttr, IntegerAttr, StringAttr, f32, i64
+from xdsl.dialects.builtin import ArrayAttr, FloatAttr, IntegerAttr, StringAttr, TensorType, f32, i64
 from xdsl.ir import Attribute
 
-from intaglio.dialects.onnx import OctetsAttr, SparseTensorAttr, floats_attr, ints_attr
+from intaglio.dialects.onnx import OctetsAttr, SparseTensorAttr, StringsAttr, floats_attr, ints_attr
 from intaglio.dialects.weights import constant_attr
 from intaglio.errors import UserError
-from intaglio.frontend.model_file import ModelFile, tensor_values
-from intaglio.frontend.types import check_storable, type_from_proto
+from intaglio.frontend.model_file import ModelFile, string_values, tensor_values
+from intaglio.frontend.types import element_type, type_from_proto
 
 
 def text_attr(text: bytes) -> StringAttr | OctetsAttr:
@@ -31,9 +34,12 @@ def tensor_attr(tensor: TensorProto, key: str, what: str, file: ModelFile) -> At
         file: the model it is in.
 
     Raises:
-        UserError: the data type is not supported or the values are damaged.
+        UserError: the data type is unknown or the values are damaged.
     """
-    kind = check_storable(tensor.data_type, what, where=file.where)
+    kind = element_type(tensor.data_type, what, where=file.where)
+    if tensor.data_type == TensorProto.STRING:
+        texts = ArrayAttr([text_attr(text) for text in string_values(tensor, what, file)])
+        return StringsAttr(texts, TensorType(kind, list(tensor.dims)))
     return constant_attr(key, tensor_values(tensor, what, file), kind)
 
 
@@ -81,6 +87,18 @@ def attribute_from_proto(attribute: AttributeProto, key: str, what: str, file: M
             return sparse_tensor_attr(attribute.sparse_tensor, key, what, file)
         case AttributeProto.TYPE_PROTO:
             return type_from_proto(attribute.tp, what, where=file.where)
+        case AttributeProto.TENSORS if attribute.tensors:
+            return ArrayAttr(
+                tensor_attr(tensor, f"{key}.{index}", what, file) for index, tensor in enumerate(attribute.tensors)
+            )
+        case AttributeProto.SPARSE_TENSORS if attribute.sparse_tensors:
+            return ArrayAttr(
+                sparse_tensor_attr(tensor, f"{key}.{index}", what, file)
+                for index, tensor in enumerate(attribute.sparse_tensors)
+            )
+        case AttributeProto.TYPE_PROTOS if attribute.type_protos:
+            return ArrayAttr(type_from_proto(kind, what, where=file.where) for kind in attribute.type_protos)
         case _:
-            kind = AttributeProto.AttributeType.Name(attribute.type)
+            known = attribute.type in cast("Sequence[int]", AttributeProto.AttributeType.values())
+            kind = AttributeProto.AttributeType.Name(attribute.type) if known else str(attribute.type)
             raise UserError(f"{what} is of kind {kind}, which is not supported", where=file.where)

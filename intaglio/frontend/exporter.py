@@ -3,18 +3,28 @@
 `export_model(import_model(path))` is the model in the file up to `normal_form`, in which two models are equal when
 they differ only in how they are written down:
 
-- tensor values are in raw form, inside the file; tensors in attributes have no name, none has a doc string;
+- tensor values are in raw form, inside the file; tensors in attributes have neither name nor texts;
 - attributes of a node are sorted by name and have no doc string; operator sets are sorted by domain;
 - inputs and outputs that a node leaves out at the end of its list are not written; `ai.onnx` is the empty domain;
-- declared types of inner values are left out (they can be inferred again), and types of inputs and outputs of
-  graphs inside nodes, as are denotations; initializers that are also inputs have their own type there;
-- functions of the model are inlined, training information is dropped.
+- declared types of inner values are left out (they can be inferred again); of the inputs and outputs of graphs inside
+  nodes only the names are kept; initializers that are also inputs have their own type there; denotations are left out;
+- dimensions inside sequence, optional and map types that are no numbers have no name;
+- functions of the model are inlined.
 """
 
 from __future__ import annotations
 
 from google.protobuf.message import Message
-from onnx import GraphProto, ModelProto, TensorProto, TypeProto, ValueInfoProto, inliner, numpy_helper
+from onnx import (
+    GraphProto,
+    ModelProto,
+    SparseTensorProto,
+    TensorProto,
+    TypeProto,
+    ValueInfoProto,
+    inliner,
+    numpy_helper,
+)
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, IntegerAttr, ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, OpResult, SSAValue
@@ -23,7 +33,16 @@ from xdsl.utils.hints import isa
 from intaglio.dialects.onnx import OPSET_IMPORT, InitializerOp
 from intaglio.dialects.onnx.schema import canonical_domain
 from intaglio.errors import UserError
-from intaglio.frontend.protobuf import Names, block_to_graph, name_results, pairs, text_of, value_info
+from intaglio.frontend.protobuf import (
+    Names,
+    block_to_graph,
+    name_results,
+    octets_of,
+    pairs,
+    text_of,
+    value_info,
+    write_annotations,
+)
 
 _OPTIONAL = frozenset(
     ["name", "doc_string", "domain", "overload", "producer_name", "producer_version", "model_version"]
@@ -79,13 +98,11 @@ def write_model_attributes(module: ModuleOp, model: ModelProto) -> None:
         model.metadata_props.add(key=key, value=text)
     for key, text in pairs(attributes.get("onnx.graph_metadata")):
         model.graph.metadata_props.add(key=key, value=text)
-    annotations = attributes.get("onnx.quantization_annotation")
-    if isa(annotations, ArrayAttr):
-        for annotation in annotations:
-            if isa(annotation, ArrayAttr):
-                entry = model.graph.quantization_annotation.add(tensor_name=text_of(annotation.data[0]))
-                for key, text in pairs(annotation.data[1]):
-                    entry.quant_parameter_tensor_names.add(key=key, value=text)
+    write_annotations(attributes.get("onnx.quantization_annotation"), model.graph)
+    for octets in octets_of(attributes.get("onnx.training_info")):
+        model.training_info.add().ParseFromString(octets)
+    for octets in octets_of(attributes.get("onnx.configuration")):
+        model.configuration.add().ParseFromString(octets)
 
 
 def _integer(value: Attribute | None, default: int) -> int:
@@ -135,6 +152,8 @@ def _declared(value: SSAValue, name: str, notes: dict[str, Attribute]) -> ValueI
     """Name and type of an input or output, with the shape that the model declared."""
     info = value_info(value, name)
     info.doc_string = text_of(notes.get("onnx.doc_string"))
+    for key, text in pairs(notes.get("onnx.metadata")):
+        info.metadata_props.add(key=key, value=text)
     declared = notes.get("onnx.declared_shape")
     if declared is None:
         return info
@@ -156,7 +175,6 @@ def normal_form(model: ModelProto) -> ModelProto:
     """The model as described at the top of this module; models that compile alike have one normal form."""
     normal = ModelProto()
     normal.CopyFrom(inliner.inline_local_functions(model) if model.functions else model)
-    normal.ClearField("training_info")
     imports = sorted((canonical_domain(entry.domain), entry.version) for entry in model.opset_import)
     normal.ClearField("opset_import")
     for domain, version in imports:
@@ -174,11 +192,11 @@ def _normalize_graph(graph: GraphProto, *, is_inner: bool) -> None:
     for sparse in graph.sparse_initializer:
         _normalize_tensor(sparse.values)
         _normalize_tensor(sparse.indices)
-        sparse.indices.name = ""
+        _clear_texts(sparse.indices)
     for value in (*graph.input, *graph.output):
         tensor = initializers.get(value.name)
         if is_inner:
-            value.ClearField("type")
+            value.CopyFrom(ValueInfoProto(name=value.name))
         elif tensor is not None:
             value.ClearField("type")
             value.type.tensor_type.elem_type = tensor.data_type
@@ -196,11 +214,14 @@ def _normalize_graph(graph: GraphProto, *, is_inner: bool) -> None:
             attribute.ClearField("doc_string")
             if attribute.HasField("t"):
                 _normalize_tensor(attribute.t)
-                attribute.t.ClearField("name")
+                _clear_texts(attribute.t)
+            for tensor in attribute.tensors:
+                _normalize_tensor(tensor)
+                _clear_texts(tensor)
             if attribute.HasField("sparse_tensor"):
-                for part in (attribute.sparse_tensor.values, attribute.sparse_tensor.indices):
-                    _normalize_tensor(part)
-                    part.ClearField("name")
+                _normalize_sparse(attribute.sparse_tensor)
+            for sparse in attribute.sparse_tensors:
+                _normalize_sparse(sparse)
             if attribute.HasField("g"):
                 _normalize_graph(attribute.g, is_inner=True)
     _clear_empty(graph, *graph.node, *graph.input, *graph.output)
@@ -215,10 +236,23 @@ def _clear_empty(*messages: Message) -> None:
 
 
 def _normalize_tensor(tensor: TensorProto) -> None:
-    tensor.ClearField("doc_string")
     if tensor.data_type != TensorProto.STRING and not tensor.HasField("raw_data"):
-        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor), tensor.name))
+        raw = numpy_helper.from_array(numpy_helper.to_array(tensor), tensor.name)
+        raw.doc_string = tensor.doc_string
+        raw.metadata_props.extend(tensor.metadata_props)
+        tensor.CopyFrom(raw)
     _clear_empty(tensor)
+
+
+def _normalize_sparse(sparse: SparseTensorProto) -> None:
+    for part in (sparse.values, sparse.indices):
+        _normalize_tensor(part)
+        _clear_texts(part)
+
+
+def _clear_texts(tensor: TensorProto) -> None:
+    for name in ("name", "doc_string", "metadata_props"):
+        tensor.ClearField(name)
 
 
 def _drop_denotations(kind: TypeProto) -> None:
@@ -226,3 +260,20 @@ def _drop_denotations(kind: TypeProto) -> None:
     if kind.HasField("tensor_type"):
         for dim in kind.tensor_type.shape.dim:
             dim.ClearField("denotation")
+    elif (inner := _inner_type(kind)) is not None:
+        _drop_denotations(inner)
+        for dim in inner.tensor_type.shape.dim:
+            if not dim.HasField("dim_value") or dim.dim_value < 0:
+                dim.Clear()
+
+
+def _inner_type(kind: TypeProto) -> TypeProto | None:
+    match kind.WhichOneof("value"):
+        case "sequence_type":
+            return kind.sequence_type.elem_type
+        case "optional_type":
+            return kind.optional_type.elem_type
+        case "map_type":
+            return kind.map_type.value_type
+        case _:
+            return None

@@ -6,6 +6,9 @@ model says of itself is in module attributes: `intaglio.model` (file stem), `onn
 `onnx.ir_version`, and where present `onnx.producer_name`, `onnx.producer_version`, `onnx.domain`,
 `onnx.model_version`, `onnx.doc_string`, `onnx.metadata`, and the same of the graph. Functions of the model are
 inlined. Names of nodes are locations; names of values are kept on the ops (see `intaglio.dialects.onnx.node`).
+What the compiler has no use for is carried as serialised protobuf: `onnx.training_info`, `onnx.configuration`.
+
+Every type that ONNX has comes in; `intaglio.frontend.interface` says which of them can be compiled.
 """
 
 from __future__ import annotations
@@ -13,60 +16,64 @@ from __future__ import annotations
 import re
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto, ValueInfoProto, inliner
+from google.protobuf.message import Message
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto, ValueInfoProto
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, IntegerAttr, ModuleOp, StringAttr, TensorType, i64
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.utils.exceptions import VerifyException
 
-from intaglio.dialects.onnx import OPSET_IMPORT, CustomOp, InitializerOp, YieldOp, build
+from intaglio.dialects.onnx import OPSET_IMPORT, CustomOp, InitializerOp, OctetsAttr, YieldOp, build
 from intaglio.dialects.onnx.schema import Operator, canonical_domain, find_operator, newest_opset, violation
 from intaglio.errors import UserError
 from intaglio.frontend.attributes import attribute_from_proto, sparse_tensor_attr, tensor_attr
+from intaglio.frontend.functions import inline_functions
 from intaglio.frontend.model_file import ModelFile, read_model
 from intaglio.frontend.shapes import GraphTypes, Shape, bind_shapes, infer_types, true_inputs
-from intaglio.frontend.types import check_storable, type_from_proto
+from intaglio.frontend.types import element_type, type_from_proto
 from intaglio.ir.locations import UNKNOWN, named
 
 Scope = ChainMap[str, SSAValue]
 
 
-def import_model(source: str | Path | bytes, *, shapes: Mapping[str, Sequence[int]] | None = None) -> ModuleOp:
+def import_model(
+    source: str | Path | bytes,
+    *,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    batch: int | None = None,
+    open_shapes: bool = False,
+) -> ModuleOp:
     """Import an ONNX model.
 
     Args:
         source: a path, or the content of an ONNX file (which then cannot have external data).
         shapes: shapes of inputs by name; needed where the model leaves dimensions open.
+        batch: the size of the first dimension of every input where it is open and no shape is given.
+        open_shapes: leave dimensions that nothing decides dynamic, for a module to be looked at or exported again;
+            it cannot be compiled.
 
     Returns:
-        A verified module of the `onnx` dialect. All function arguments have static shapes; a value whose shape
-        inference could not find has dynamic dimensions, no rank, or `tensor<*xnone>`.
+        A verified module of the `onnx` dialect. All tensor arguments have static shapes, unless `open_shapes`; a
+        value whose shape inference could not find has dynamic dimensions, no rank, or `tensor<*xnone>`.
 
     Raises:
         UserError: the file is missing or no ONNX model, external data is missing or outside the model's folder,
-            a data type or operator is not supported, a shape is open or contradicts the model, or the model is
-            not valid. Node and value are named.
+            a data type or operator is unknown, a shape is open or contradicts the model, or the model is not
+            valid. Node and value are named.
     """
     file = read_model(source)
     if file.proto.functions:
-        file = _inlined(file)
+        file = replace(file, proto=inline_functions(file.proto, where=file.where))
     model = file.proto
     _check_opsets(model, file)
-    _check_interface(model.graph, file)
-    bound = bind_shapes(model.graph, shapes, where=file.where)
+    bound = bind_shapes(model.graph, shapes, batch=batch, open_shapes=open_shapes, where=file.where)
     _Rules(file).check(model.graph, frozenset())
-    types = infer_types(model, bound, where=file.where)
-    return _Importer(file).module(types, bound)
-
-
-def _inlined(file: ModelFile) -> ModelFile:
-    """The model with its local functions replaced by their bodies."""
-    try:
-        return ModelFile(inliner.inline_local_functions(file.proto), file.name, file.where, file.folder)
-    except Exception as error:
-        raise UserError(f"cannot inline the model's functions: {error}", where=file.where) from error
+    importer = _Importer(file)
+    argument_types = importer.argument_types(bound)
+    return importer.module(argument_types, infer_types(model, bound, where=file.where))
 
 
 def _check_opsets(model: ModelProto, file: ModelFile) -> None:
@@ -83,20 +90,6 @@ def _check_opsets(model: ModelProto, file: ModelFile) -> None:
                 where=file.where,
                 hint="export the model with an older opset, or upgrade the onnx package",
             )
-
-
-def _check_interface(graph: GraphProto, file: ModelFile) -> None:
-    """Check that inputs and outputs have data types that the compiler can pass."""
-    for label, values in (("input", true_inputs(graph)), ("output", graph.output)):
-        for value in values:
-            what = f'{label} "{value.name}"'
-            kind = value.type.WhichOneof("value")
-            if label == "output" and kind is None:
-                continue
-            if kind != "tensor_type":
-                raise UserError(f"{what} is no tensor, which is not supported", where=file.where)
-            if label == "input" or value.type.tensor_type.elem_type:
-                check_storable(value.type.tensor_type.elem_type, what, where=file.where)
 
 
 class _Rules:
@@ -186,11 +179,15 @@ class _Importer:
         self._where = file.where
         self._added: list[tuple[Operation, NodeProto]] = []
 
-    def module(self, types: GraphTypes, shapes: Mapping[str, Shape]) -> ModuleOp:
+    def argument_types(self, shapes: Mapping[str, Shape]) -> list[Attribute]:
+        """The types of the model's inputs."""
+        inputs = true_inputs(self._file.proto.graph)
+        return [self._input_type(value, shapes.get(value.name)) for value in inputs]
+
+    def module(self, argument_types: Sequence[Attribute], types: GraphTypes) -> ModuleOp:
         """The module of the model."""
         model, graph = self._file.proto, self._file.proto.graph
         inputs = true_inputs(graph)
-        argument_types = [self._input_type(value, shapes[value.name]) for value in inputs]
         block = Block(arg_types=argument_types)
         function = FuncOp("main", (argument_types, []), Region(block))
         module = ModuleOp([function], attributes=_model_attributes(model, self._file.name))
@@ -209,20 +206,29 @@ class _Importer:
         self._verify()
         return module
 
-    def _input_type(self, value: ValueInfoProto, shape: Shape) -> Attribute:
-        kind = check_storable(value.type.tensor_type.elem_type, f'input "{value.name}"', where=self._where)
-        return TensorType(kind, shape)
+    def _input_type(self, value: ValueInfoProto, shape: Shape | None) -> Attribute:
+        """The type of an input with its static shape, or as it is declared."""
+        what = f'input "{value.name}"'
+        declared = value.type.WhichOneof("value")
+        if declared is None:
+            raise UserError(f"{what} has no type", where=self._where)
+        if declared != "tensor_type":
+            return type_from_proto(value.type, what, where=self._where)
+        kind = element_type(value.type.tensor_type.elem_type, what, where=self._where)
+        return type_from_proto(value.type, what, where=self._where) if shape is None else TensorType(kind, shape)
 
     def _body(self, graph: GraphProto, block: Block, scope: Scope, types: GraphTypes) -> None:
         """Add the ops of a graph's initializers and nodes to a block."""
         listed = {value.name: index for index, value in enumerate(graph.input)}
         for tensor in graph.initializer:
             value = tensor_attr(tensor, tensor.name, f'initializer "{tensor.name}"', self._file)
-            self._initializer(tensor.name, value, listed, block, scope)
+            op = self._initializer(tensor.name, value, listed, block, scope)
+            op.attributes.update(_notes(tensor))
         for sparse in graph.sparse_initializer:
             name = sparse.values.name
             value = sparse_tensor_attr(sparse, name, f'initializer "{name}"', self._file)
-            self._initializer(name, value, listed, block, scope)
+            op = self._initializer(name, value, listed, block, scope)
+            op.attributes.update(_notes(sparse.values))
         for node in graph.node:
             op = self._node(node, scope, types)
             block.add_op(op)
@@ -230,11 +236,14 @@ class _Importer:
             names = [name for name in node.output if name]
             scope.update(zip(names, op.results, strict=True))
 
-    def _initializer(self, name: str, value: Attribute, listed: Mapping[str, int], block: Block, scope: Scope) -> None:
+    def _initializer(
+        self, name: str, value: Attribute, listed: Mapping[str, int], block: Block, scope: Scope
+    ) -> InitializerOp:
         op = InitializerOp(name, value, graph_input=listed.get(name))
         op.result.name_hint = value_name(name)
         block.add_op(op)
         scope[name] = op.result
+        return op
 
     def _verify(self) -> None:
         """Verify the ops of all nodes, which must stand in the finished module."""
@@ -321,15 +330,18 @@ class _Importer:
             argument.name_hint = value_name(value.name)
             scope[value.name] = argument
         self._body(graph, block, scope, types)
-        block.add_op(
-            YieldOp(
-                [scope[value.name] for value in graph.output],
-                graph_name=graph.name or None,
-                doc_string=graph.doc_string or None,
-                input_names=[value.name for value in inputs],
-                output_names=[value.name for value in graph.output],
-            )
+        end = YieldOp(
+            [scope[value.name] for value in graph.output],
+            graph_name=graph.name or None,
+            doc_string=graph.doc_string or None,
+            input_names=[value.name for value in inputs],
+            output_names=[value.name for value in graph.output],
         )
+        if graph.metadata_props:
+            end.attributes["onnx.metadata"] = _pairs(graph.metadata_props)
+        if graph.quantization_annotation:
+            end.attributes["onnx.quantization_annotation"] = _annotations(graph)
+        block.add_op(end)
         return Region(block)
 
 
@@ -375,11 +387,24 @@ def _model_attributes(model: ModelProto, name: str) -> dict[str, Attribute]:
         if entries:
             attributes[key] = _pairs(entries)
     if graph.quantization_annotation:
-        attributes["onnx.quantization_annotation"] = ArrayAttr(
-            ArrayAttr([StringAttr(entry.tensor_name), _pairs(entry.quant_parameter_tensor_names)])
-            for entry in graph.quantization_annotation
-        )
+        attributes["onnx.quantization_annotation"] = _annotations(graph)
+    if model.training_info:
+        attributes["onnx.training_info"] = _serialised(model.training_info)
+    if model.configuration:
+        attributes["onnx.configuration"] = _serialised(model.configuration)
     return attributes
+
+
+def _annotations(graph: GraphProto) -> ArrayAttr[Attribute]:
+    """Pairs of a tensor's name and the names of its quantization parameters."""
+    return ArrayAttr(
+        ArrayAttr([StringAttr(entry.tensor_name), _pairs(entry.quant_parameter_tensor_names)])
+        for entry in graph.quantization_annotation
+    )
+
+
+def _serialised(messages: Sequence[Message]) -> ArrayAttr[Attribute]:
+    return ArrayAttr(OctetsAttr(message.SerializeToString(deterministic=True)) for message in messages)
 
 
 def _pairs(entries: Sequence[StringStringEntryProto]) -> ArrayAttr[Attribute]:
@@ -387,22 +412,28 @@ def _pairs(entries: Sequence[StringStringEntryProto]) -> ArrayAttr[Attribute]:
     return ArrayAttr([ArrayAttr([StringAttr(entry.key), StringAttr(entry.value)]) for entry in entries])
 
 
-def _node_notes(node: NodeProto) -> dict[str, Attribute]:
+def _notes(part: NodeProto | TensorProto | ValueInfoProto) -> dict[str, Attribute]:
+    """Doc string and metadata."""
     notes: dict[str, Attribute] = {}
-    if node.doc_string:
-        notes["onnx.doc_string"] = StringAttr(node.doc_string)
+    if part.doc_string:
+        notes["onnx.doc_string"] = StringAttr(part.doc_string)
+    if part.metadata_props:
+        notes["onnx.metadata"] = _pairs(part.metadata_props)
+    return notes
+
+
+def _node_notes(node: NodeProto) -> dict[str, Attribute]:
+    notes = _notes(node)
     if node.overload:
         notes["onnx.overload"] = StringAttr(node.overload)
-    if node.metadata_props:
-        notes["onnx.metadata"] = _pairs(node.metadata_props)
+    if node.device_configurations:
+        notes["onnx.device_configurations"] = _serialised(node.device_configurations)
     return notes
 
 
 def _value_attributes(value: ValueInfoProto, kind: Attribute) -> DictionaryAttr:
     """Name of an input or output, and where it differs from the static type the shape that the model declares."""
-    attributes: dict[str, Attribute] = {"onnx.name": StringAttr(value.name)}
-    if value.doc_string:
-        attributes["onnx.doc_string"] = StringAttr(value.doc_string)
+    attributes: dict[str, Attribute] = {"onnx.name": StringAttr(value.name), **_notes(value)}
     declared = _declared_shape(value)
     static = [IntegerAttr(extent, i64) for extent in kind.get_shape()] if isinstance(kind, TensorType) else None
     if declared != (None if static is None else ArrayAttr(static)):

@@ -6,6 +6,7 @@ Nothing is trusted: sizes are checked before values are read, and external data 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,19 @@ def tensor_values(tensor: TensorProto, what: str, file: ModelFile) -> Array:
     if values.dtype in (np.dtype(ml_dtypes.uint4), np.dtype(ml_dtypes.uint2)):
         return values.astype(np.uint8)
     return values
+
+
+def string_values(tensor: TensorProto, what: str, file: ModelFile) -> Sequence[bytes]:
+    """The values of a tensor of strings, row-major.
+
+    Raises:
+        UserError: they are not as many as the shape asks for.
+    """
+    if any(extent < 0 for extent in tensor.dims):
+        raise UserError(f"{what} has the negative shape {list(tensor.dims)}", where=file.where)
+    if len(tensor.string_data) != element_count(tensor):
+        raise UserError(f"{what} of shape {list(tensor.dims)} has {len(tensor.string_data)} strings", where=file.where)
+    return tensor.string_data
 
 
 def _external_bytes(tensor: TensorProto, what: str, file: ModelFile) -> bytes:

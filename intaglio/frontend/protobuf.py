@@ -51,6 +51,7 @@ _SUB_BYTE: Mapping[int, np.dtype[Any]] = {
     TensorProto.UINT4: np.dtype(ml_dtypes.uint4),
     TensorProto.INT2: np.dtype(ml_dtypes.int2),
     TensorProto.UINT2: np.dtype(ml_dtypes.uint2),
+    TensorProto.FLOAT4E2M1: np.dtype(ml_dtypes.float4_e2m1fn),
 }
 
 
@@ -86,23 +87,35 @@ class Names:
 
 
 def tensor_to_proto(value: Attribute, name: str = "") -> TensorProto:
-    """The tensor of a constant, its values in raw form.
+    """The tensor of a constant; see `fill_tensor`."""
+    tensor = TensorProto()
+    fill_tensor(tensor, value, name)
+    return tensor
+
+
+def fill_tensor(tensor: TensorProto, value: Attribute, name: str) -> None:
+    """Write name and values of a constant into an empty tensor, the values in raw form.
 
     Raises:
         UserError: ONNX has no tensors of its element type, or values are not available.
     """
+    tensor.name = name
     if isinstance(value, StringsAttr):
-        shape = cast("Sequence[int]", value.type.get_shape())
-        strings = [_octets(text) for text in value.values]
-        return TensorProto(name=name, dims=shape, data_type=TensorProto.STRING, string_data=strings)
+        tensor.dims.extend(cast("Sequence[int]", value.type.get_shape()))
+        tensor.data_type = TensorProto.STRING
+        tensor.string_data.extend(_octets(text) for text in value.values)
+        return
     kind = constant_type(value)
     data_type = DATA_TYPES.get(kind.get_element_type())
     if data_type is None:
         raise UserError(f"ONNX has no tensors of {kind.get_element_type()}")
     array = array_of(value)
     if data_type in _SUB_BYTE:
-        return numpy_helper.from_array(array.astype(_SUB_BYTE[data_type]), name)
-    return TensorProto(name=name, dims=array.shape, data_type=data_type, raw_data=np.ascontiguousarray(array).tobytes())
+        tensor.CopyFrom(numpy_helper.from_array(array.astype(_SUB_BYTE[data_type]), name))
+        return
+    tensor.dims.extend(array.shape)
+    tensor.data_type = data_type
+    tensor.raw_data = np.ascontiguousarray(array).tobytes()
 
 
 def sparse_tensor_to_proto(value: SparseTensorAttr, name: str = "") -> SparseTensorProto:
@@ -132,8 +145,7 @@ def attribute_to_proto(name: str, value: Attribute) -> AttributeProto:
         proto.type = AttributeProto.FLOATS
         proto.floats.extend(floats_of(value))
     elif isa(value, ArrayAttr):
-        proto.type = AttributeProto.STRINGS
-        proto.strings.extend(_octets(entry) for entry in value)
+        _list_to_proto(value, proto)
     elif isinstance(value, WeightsAttr | StringsAttr) or isa(value, DenseIntOrFPElementsAttr):
         proto.type = AttributeProto.TENSOR
         proto.t.CopyFrom(tensor_to_proto(value))
@@ -146,6 +158,25 @@ def attribute_to_proto(name: str, value: Attribute) -> AttributeProto:
     else:
         raise UserError(f"ONNX has no attribute like {name} = {value}")
     return proto
+
+
+def _list_to_proto(value: ArrayAttr[Attribute], proto: AttributeProto) -> None:
+    """Write a list of texts, tensors, sparse tensors or types; its first entry decides, an empty one is of texts."""
+    first = value.data[0] if len(value) else None
+    if isinstance(first, TypeAttribute):
+        proto.type = AttributeProto.TYPE_PROTOS
+        proto.type_protos.extend(type_to_proto(entry) or TypeProto() for entry in value)
+    elif isinstance(first, SparseTensorAttr):
+        proto.type = AttributeProto.SPARSE_TENSORS
+        proto.sparse_tensors.extend(
+            sparse_tensor_to_proto(entry) for entry in value if isinstance(entry, SparseTensorAttr)
+        )
+    elif isinstance(first, WeightsAttr | StringsAttr) or isa(first, DenseIntOrFPElementsAttr):
+        proto.type = AttributeProto.TENSORS
+        proto.tensors.extend(tensor_to_proto(entry) for entry in value)
+    else:
+        proto.type = AttributeProto.STRINGS
+        proto.strings.extend(_octets(entry) for entry in value)
 
 
 def _octets(value: Attribute) -> bytes:
@@ -169,6 +200,20 @@ def pairs(value: Attribute | None) -> list[tuple[str, str]]:
             if isa(entry, ArrayAttr) and len(entry) == 2:
                 found.append((_octets(entry.data[0]).decode(), _octets(entry.data[1]).decode()))
     return found
+
+
+def octets_of(value: Attribute | None) -> list[bytes]:
+    """The serialised messages of an array of `#onnx.octets`."""
+    return [entry.data for entry in value if isinstance(entry, OctetsAttr)] if isa(value, ArrayAttr) else []
+
+
+def write_annotations(value: Attribute | None, graph: GraphProto) -> None:
+    """Write quantization annotations as the importer holds them: pairs of a tensor's name and pairs of texts."""
+    for annotation in value if isa(value, ArrayAttr) else ():
+        if isa(annotation, ArrayAttr):
+            entry = graph.quantization_annotation.add(tensor_name=text_of(annotation.data[0]))
+            for key, text in pairs(annotation.data[1]):
+                entry.quant_parameter_tensor_names.add(key=key, value=text)
 
 
 def text_of(value: Attribute | None) -> str:
@@ -221,8 +266,13 @@ def name_results(block: Block, names: Names) -> None:
 def _initializer(op: InitializerOp, graph: GraphProto, names: Names) -> None:
     if isinstance(op.value, SparseTensorAttr):
         graph.sparse_initializer.append(sparse_tensor_to_proto(op.value, names[op.result]))
+        tensor = graph.sparse_initializer[-1].values
     else:
-        graph.initializer.append(tensor_to_proto(op.value, names[op.result]))
+        tensor = graph.initializer.add()
+        fill_tensor(tensor, op.value, names[op.result])
+    tensor.doc_string = text_of(op.attributes.get("onnx.doc_string"))
+    for key, text in pairs(op.attributes.get("onnx.metadata")):
+        tensor.metadata_props.add(key=key, value=text)
 
 
 def node_to_proto(op: NodeOp, names: Names) -> NodeProto:
@@ -238,6 +288,8 @@ def node_to_proto(op: NodeOp, names: Names) -> NodeProto:
     )
     for key, text in pairs(op.attributes.get("onnx.metadata")):
         proto.metadata_props.add(key=key, value=text)
+    for octets in octets_of(op.attributes.get("onnx.device_configurations")):
+        proto.device_configurations.add().ParseFromString(octets)
     for name, value in op.node_attributes().items():
         proto.attribute.append(attribute_to_proto(name, value))
     for name, region in op.node_graphs().items():
@@ -253,6 +305,9 @@ def _graph(region: Region, graph: GraphProto, names: Names) -> None:
         raise UserError("a graph must end with onnx.yield")
     graph.name = text_of(end.graph_name) or "graph"
     graph.doc_string = text_of(end.doc_string)
+    for key, text in pairs(end.attributes.get("onnx.metadata")):
+        graph.metadata_props.add(key=key, value=text)
+    write_annotations(end.attributes.get("onnx.quantization_annotation"), graph)
     graph.input.extend(value_info(argument, names[argument]) for argument in block.args)
     block_to_graph(block, graph, names)
     for value in end.values:

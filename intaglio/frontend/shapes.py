@@ -46,7 +46,12 @@ def true_inputs(graph: GraphProto) -> list[ValueInfoProto]:
 
 
 def bind_shapes(
-    graph: GraphProto, shapes: Mapping[str, Sequence[int]] | None, *, where: str | None = None
+    graph: GraphProto,
+    shapes: Mapping[str, Sequence[int]] | None,
+    *,
+    batch: int | None = None,
+    open_shapes: bool = False,
+    where: str | None = None,
 ) -> dict[str, Shape]:
     """The static shape of every tensor input.
 
@@ -55,11 +60,13 @@ def bind_shapes(
     Args:
         graph: the model's graph.
         shapes: shapes by input name, from the user.
+        batch: size of the first dimension of the inputs where the model leaves it open and no shape is given.
+        open_shapes: leave out inputs with dimensions that nothing decides.
         where: the model file, for messages.
 
     Raises:
         UserError: an input has a dynamic dimension that nothing decides, or a given shape names an unknown input
-            or contradicts the model or another one.
+            or contradicts the model or another one, or the model has another batch size.
     """
     inputs = {value.name: value for value in true_inputs(graph) if value.type.HasField("tensor_type")}
     given = {name: tuple(shape) for name, shape in (shapes or {}).items()}
@@ -74,7 +81,49 @@ def bind_shapes(
     symbols: dict[str, tuple[int, str]] = {}
     for name, shape in given.items():
         _match(inputs[name], shape, symbols, where)
-    return {name: given.get(name) or _resolve(value, symbols, where) for name, value in inputs.items()}
+    if batch is not None:
+        _bind_batch([value for name, value in inputs.items() if name not in given], batch, symbols, where)
+    resolved: dict[str, Shape] = {}
+    for name, value in inputs.items():
+        if name in given:
+            resolved[name] = given[name]
+            continue
+        shape = _resolve(value, symbols, batch)
+        if shape is not None and min(shape, default=0) >= 0:
+            resolved[name] = shape
+        elif not open_shapes:
+            raise _open_shape(value, shape, where)
+    return resolved
+
+
+def _bind_batch(
+    values: Sequence[ValueInfoProto], batch: int, symbols: dict[str, tuple[int, str]], where: str | None
+) -> None:
+    """Let the batch size decide the symbols of open first dimensions."""
+    if batch < 1:
+        raise UserError(f"the batch size {batch} must be positive", where=where)
+    firsts = [(value.name, value.type.tensor_type.shape.dim[0]) for value in values if _rank(value)]
+    is_open = [dim.dim_value <= 0 and not (dim.HasField("dim_value") and dim.dim_value == 0) for _, dim in firsts]
+    if firsts and not any(is_open) and all(dim.dim_value != batch for _, dim in firsts):
+        name, dim = firsts[0]
+        raise UserError(
+            f'the batch size is {batch}, but the first dimension of input "{name}" is {dim.dim_value} in the model',
+            where=where,
+            hint="export the model with a dynamic batch dimension",
+        )
+    for (name, dim), open_first in zip(firsts, is_open, strict=True):
+        if open_first and _is_symbol(dim.dim_param):
+            known, source = symbols.setdefault(dim.dim_param, (batch, name))
+            if known != batch:
+                raise UserError(
+                    f'the batch size {batch} contradicts the shape given for input "{source}": '
+                    f'"{dim.dim_param}" is {known} there',
+                    where=where,
+                )
+
+
+def _rank(value: ValueInfoProto) -> int:
+    return len(value.type.tensor_type.shape.dim)
 
 
 def _match(value: ValueInfoProto, shape: Shape, symbols: dict[str, tuple[int, str]], where: str | None) -> None:
@@ -111,34 +160,38 @@ def _is_symbol(label: str) -> bool:
     return any(character.isalpha() for character in label)
 
 
-def _resolve(value: ValueInfoProto, symbols: Mapping[str, tuple[int, str]], where: str | None) -> Shape:
+def _resolve(value: ValueInfoProto, symbols: Mapping[str, tuple[int, str]], batch: int | None) -> Shape | None:
+    """The shape of an input with -1 for what nothing decides; None when the model says nothing."""
     declared = value.type.tensor_type
     if not declared.HasField("shape"):
-        raise UserError(
-            f'input "{value.name}" has no shape in the model', where=where, hint=f"give one: --shape {value.name}=1,..."
-        )
+        return None
     extents: list[int] = []
-    for dim in declared.shape.dim:
+    for index, dim in enumerate(declared.shape.dim):
         known = symbols.get(dim.dim_param)
-        extents.append(known[0] if known else dim.dim_value)
-    dynamic = [index for index, extent in enumerate(extents) if extent <= 0 and not _is_empty(declared, index)]
-    if dynamic:
-        index = dynamic[0]
-        label = declared.shape.dim[index].dim_param
-        example = ",".join(str(extent) if extent > 0 else "1" for extent in extents)
-        raise UserError(
-            f'input "{value.name}" has the dynamic dimension {index}'
-            + (f' ("{label}")' if label else "")
-            + f" in its shape {_declared(value)}",
-            where=where,
-            hint=f"give its shape, for instance: --shape {value.name}={example}",
-        )
+        if known is not None:
+            extents.append(known[0])
+        elif dim.HasField("dim_value") and dim.dim_value >= 0:
+            extents.append(dim.dim_value)
+        else:
+            extents.append(batch if batch is not None and index == 0 else -1)
     return tuple(extents)
 
 
-def _is_empty(declared: TypeProto.Tensor, index: int) -> bool:
-    dim = declared.shape.dim[index]
-    return dim.HasField("dim_value") and dim.dim_value == 0
+def _open_shape(value: ValueInfoProto, shape: Shape | None, where: str | None) -> UserError:
+    if shape is None:
+        return UserError(
+            f'input "{value.name}" has no shape in the model', where=where, hint=f"give one: --shape {value.name}=1,..."
+        )
+    index = next(index for index, extent in enumerate(shape) if extent < 0)
+    label = value.type.tensor_type.shape.dim[index].dim_param
+    example = ",".join(str(extent) if extent > 0 else "1" for extent in shape)
+    return UserError(
+        f'input "{value.name}" has the dynamic dimension {index}'
+        + (f' ("{label}")' if label else "")
+        + f" in its shape {_declared(value)}",
+        where=where,
+        hint=f"give its shape, for instance: --shape {value.name}={example}",
+    )
 
 
 def _declared(value: ValueInfoProto) -> str:

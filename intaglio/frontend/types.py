@@ -32,7 +32,6 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, TypeAttribute
 
 from intaglio.dialects.onnx import UNKNOWN_TYPE, MapType, OptionalType, SequenceType, StringType
-from intaglio.dialects.weights import dtype_of
 from intaglio.errors import UserError
 
 
@@ -95,24 +94,6 @@ def element_type(data_type: int, what: str, *, where: str | None = None) -> Type
     if found is None:
         raise UserError(f"{what} has the unknown data type {data_type}", where=where)
     return found
-
-
-def check_storable(data_type: int, what: str, *, where: str | None = None) -> TypeAttribute:
-    """The element type of a `TensorProto.DataType` whose values the compiler can hold.
-
-    Raises:
-        UserError: the data type is unknown, or of strings, complex numbers or other types that it cannot hold.
-    """
-    kind = element_type(data_type, what, where=where)
-    try:
-        dtype_of(kind)
-    except UserError:
-        raise UserError(
-            f"{what} has data type {data_type_name(data_type)}, which is not supported",
-            where=where,
-            hint="supported are float, float16, bfloat16, double, bool and the integer types",
-        ) from None
-    return kind
 
 
 def type_from_proto(proto: TypeProto | None, what: str, *, where: str | None = None) -> TypeAttribute:

@@ -30,7 +30,7 @@ from xdsl.dialects.builtin import (
     StringAttr,
     UnknownLoc,
 )
-from xdsl.ir import Attribute, BuiltinAttribute, Operation, TypeAttribute
+from xdsl.ir import Attribute, BuiltinAttribute, Operation, ParametrizedAttribute, TypeAttribute
 from xdsl.printer import Printer
 
 from intaglio.dialects.weights import WeightsAttr, write_weights_file
@@ -168,6 +168,8 @@ def weights_in(module: Operation) -> list[WeightsAttr]:
                 pending.extend(cast("ArrayAttr[Attribute]", attribute))
             elif isinstance(attribute, DictionaryAttr):
                 pending.extend(attribute.data.values())
+            elif isinstance(attribute, ParametrizedAttribute) and not isinstance(attribute, TypeAttribute):
+                pending.extend(attribute.parameters)
     return list(found.values())
 
 

@@ -152,7 +152,7 @@ def test_values_must_fit(values: np.ndarray, element_type: Attribute | None, mes
         ('#nn.weights<"w", "12"> : tensor<2xf32>', "32 hexadecimal digits, got '12'"),
         (f'#nn.weights<"w", "{"0" * 32}"> : f32', "weights need a tensor type"),
         (f'#nn.weights<"w", "{"0" * 32}"> : tensor<?xf32>', "static shape"),
-        (f'#nn.weights<"w", "{"0" * 32}"> : tensor<2xcomplex<f32>>', "not supported"),
+        (f'#nn.weights<"w", "{"0" * 32}"> : tensor<2x!onnx.string>', "not supported"),
         ('#nn.weights<"w"> : tensor<2xf32>', "between key and digest"),
     ],
 )

@@ -354,9 +354,7 @@ def test_shapes_that_an_operator_cannot_take_are_refused_with_the_node():
     )
 
 
-def test_data_types_that_are_not_supported():
-    model = make_model([helper.make_node("Identity", ["x"], ["y"])], {"x": [2]}, ["y"], dtype=TensorProto.STRING)
-    assert refused(model).startswith('error: input "x" has data type string, which is not supported\n  hint: ')
+def test_a_data_type_of_the_future():
     model = make_model([relu()], {"x": [2]}, ["y"], dtype=99)
     assert refused(model) == 'error: input "x" has the unknown data type 99'
 

@@ -94,6 +94,9 @@ class OnnxOp(NodeOp):
 
     SCHEMA: ClassVar[Operator]
 
+    absent_inputs = opt_prop_def(DenseArrayBase.constr(i64))
+    """Positions of inputs left out among those that the newest version makes variadic (`Scan` 8 has one)."""
+
     @property
     def domain(self) -> str:
         """ONNX domain, "" for `ai.onnx`."""
@@ -134,7 +137,10 @@ class OnnxOp(NodeOp):
     def node_inputs(self) -> list[SSAValue | None]:
         """The inputs by the node's positions, None where absent; the last one is present."""
         sizes = self.properties.get(AttrSizedOperandSegments.attribute_name)
-        return _by_position(self.SCHEMA.inputs, self.operands, sizes)
+        values = _by_position(self.SCHEMA.inputs, self.operands, sizes)
+        for position in () if self.absent_inputs is None else ints_of(self.absent_inputs):
+            values.insert(position, None)
+        return values
 
     def node_outputs(self) -> list[SSAValue | None]:
         """The outputs by the node's positions, None where absent; the last one is present."""
@@ -294,15 +300,21 @@ def _place(
     sizes: list[int] = []
     for position, formal in enumerate(formals):
         if formal.arity is Arity.VARIADIC:
-            if any(value is None for value in values[position:count]):
-                raise VerifyException(f"operator {operator.name} cannot leave out one of the {kind}s '{formal.name}'")
-            sizes.append(max(0, count - position))
+            sizes.append(sum(value is not None for value in values[position:count]))
             continue
         present = position < count and values[position] is not None
         if not present and formal.arity is Arity.SINGLE:
             raise VerifyException(f"operator {operator.name} requires the {kind} '{formal.name}'")
         sizes.append(int(present))
     return sizes, count
+
+
+def _absent_among_variadic(formals: Sequence[Formal], values: Sequence[object | None]) -> list[int]:
+    """Positions of values left out where the last formal takes any number, and others follow."""
+    if not formals or formals[-1].arity is not Arity.VARIADIC:
+        return []
+    given = [position for position, value in enumerate(values) if value is not None]
+    return [position for position in range(len(formals) - 1, max(given, default=0)) if values[position] is None]
 
 
 def build(
@@ -338,6 +350,11 @@ def build(
         properties[AttrSizedOperandSegments.attribute_name] = DenseArrayBase.from_list(i32, operand_sizes)
     if _needs_segments(operator.outputs):
         properties[AttrSizedResultSegments.attribute_name] = DenseArrayBase.from_list(i32, result_sizes)
+    absent = _absent_among_variadic(operator.inputs, inputs)
+    if absent:
+        properties["absent_inputs"] = ints_attr(absent)
+    if _absent_among_variadic(operator.outputs, result_types):
+        raise VerifyException(f"operator {operator.name} cannot leave out one of its variadic outputs")
     graphs = graphs or {}
     if _needs_segments(operator.graphs):
         region_sizes = [int(formal.name in graphs) for formal in operator.graphs]

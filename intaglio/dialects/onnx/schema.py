@@ -176,6 +176,9 @@ def violation(
         variadic = bool(formals) and formals[-1].arity is Arity.VARIADIC
         if any(present[len(formals) :]) and not variadic:
             return f"operator {name} has {len(formals)} {kind}s in opset {opset}, got {len(present)}"
+        count = max((position + 1 for position, there in enumerate(present) if there), default=0)
+        if variadic and not all(present[len(formals) - 1 : count]):
+            return f"operator {name} cannot leave out one of the {kind}s '{formals[-1].name}' in opset {opset}"
         for position, formal in enumerate(formals):
             if formal.arity is Arity.SINGLE and not (position < len(present) and present[position]):
                 return f"operator {name} requires the {kind} '{formal.name}' in opset {opset}"
