@@ -62,8 +62,10 @@ def broadcast(op: nn.BroadcastOp, operands: list[Array]) -> list[Array]:
 
 @rule(nn.GatherOp)
 def gather(op: nn.GatherOp, operands: list[Array]) -> list[Array]:
-    """Slices by number; numbers outside are limited, as anything would do."""
-    return [np.take(*operands, axis=op.axis.value.data, mode="clip")]
+    """Slices by number, negative ones from the end; numbers outside are limited, as anything would do."""
+    x, indices = operands
+    axis = op.axis.value.data
+    return [np.take(x, np.where(indices < 0, indices + x.shape[axis], indices), axis=axis, mode="clip")]
 
 
 @rule(nn.ResizeOp)

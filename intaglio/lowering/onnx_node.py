@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from xdsl.dialects.builtin import (
     AnyFloat,
     ArrayAttr,
@@ -23,6 +24,7 @@ from xdsl.utils.hints import isa
 from intaglio.dialects import nn
 from intaglio.dialects.onnx import OnnxOp, floats_of, ints_of
 from intaglio.dialects.onnx.schema import Arity, AttributeValue
+from intaglio.dialects.quant import DequantizeCastOp, UniformType, reshaped, transposed
 from intaglio.dialects.weights import Array, WeightsAttr, array_of, constant_attr
 from intaglio.ir.locations import named
 
@@ -62,6 +64,14 @@ def constant_of(value: SSAValue | None) -> Array | None:
     if value is None or not isinstance(value.owner, nn.ConstantOp):
         return None
     return array_of(value.owner.value)
+
+
+def dequantized_constant(value: SSAValue | None) -> nn.ConstantOp | None:
+    """The quantized constant that a value is the cast of, None for anything else."""
+    owner = value.owner if value is not None else None
+    if not isinstance(owner, DequantizeCastOp) or not isinstance(owner.input.owner, nn.ConstantOp):
+        return None
+    return owner.input.owner
 
 
 class Node:
@@ -138,6 +148,19 @@ class Node:
         value = self._attribute(name)
         return [entry for entry in value if isinstance(entry, int)] if isinstance(value, list) else None
 
+    def reals(self, name: str) -> list[float] | None:
+        """A list of floats, given as an attribute or as a constant input; None when absent or not constant."""
+        if name in self._inputs:
+            constant = constant_of(self._inputs[name])
+            return None if constant is None else [float(value) for value in constant.reshape(-1)]
+        value = self._attribute(name)
+        return [float(entry) for entry in value if isinstance(entry, float | int)] if isinstance(value, list) else None
+
+    def texts(self, name: str) -> list[str] | None:
+        """An attribute that is a list of strings."""
+        value = self._attribute(name)
+        return [entry for entry in value if isinstance(entry, str)] if isinstance(value, list) else None
+
     def scalar(self, name: str) -> float | None:
         """A number given as an attribute or as a constant input; None when absent or not constant."""
         if name in self._inputs:
@@ -197,6 +220,17 @@ class Builder:
         made.name_hint = source.name_hint
         return made
 
+    def _restored(self, value: SSAValue, stored: nn.ConstantOp, array: Array, kind: UniformType) -> SSAValue:
+        """The dequantized constant `value` with its stored values moved."""
+        key = stored.value.key if isinstance(stored.value, WeightsAttr) else _name(stored.location) or "constant"
+        made = nn.ConstantOp(constant_attr(key, array, kind.storage_type), TensorType(kind, array.shape))
+        constant = self.add(made)
+        made.location = stored.location
+        constant.name_hint = stored.result.name_hint
+        cast = self.add(DequantizeCastOp(constant, self.typed(value, array.shape)))
+        cast.name_hint = value.name_hint
+        return cast
+
     def transpose(self, value: SSAValue, permutation: Sequence[int]) -> SSAValue:
         """The value with its dimensions in another order."""
         if list(permutation) == list(range(len(permutation))):
@@ -204,6 +238,10 @@ class Builder:
         constant = constant_of(value)
         if constant is not None:
             return self.remade(value, constant.transpose(permutation))
+        stored = dequantized_constant(value)
+        if stored is not None:
+            array, kind = array_of(stored.value), _uniform_type(stored)
+            return self._restored(value, stored, array.transpose(permutation), transposed(kind, permutation))
         return self.add(nn.TransposeOp(value, permutation))
 
     def reshape(self, value: SSAValue, shape: Sequence[int]) -> SSAValue:
@@ -213,7 +251,63 @@ class Builder:
         constant = constant_of(value)
         if constant is not None:
             return self.remade(value, constant.reshape(shape))
+        stored = dequantized_constant(value)
+        if stored is not None:
+            kind = reshaped(_uniform_type(stored), static_shape(value) or (), shape)
+            if kind is not None:
+                return self._restored(value, stored, array_of(stored.value).reshape(shape), kind)
         return self.add(nn.ReshapeOp(value, self.typed(value, shape)))
+
+    def number(self, like: SSAValue, value: float) -> SSAValue:
+        """A constant of no dimensions with the element type of `like`."""
+        kind = element_type(like)
+        assert kind is not None
+        return self.constant(np.asarray(value), kind)
+
+    def apply(self, function: type[nn.ActivationOp], value: SSAValue) -> SSAValue:
+        """A function without parameters."""
+        return self.add(function(value, value.type))
+
+    def combine(self, operation: type[nn.ElementwiseOp], lhs: SSAValue, rhs: SSAValue) -> SSAValue:
+        """An operation of two operands with NumPy broadcasting."""
+        left, right = static_shape(lhs), static_shape(rhs)
+        assert left is not None and right is not None
+        return self.add(operation(lhs, rhs, self.typed(lhs, np.broadcast_shapes(left, right))))
+
+    def reduce(self, operation: type[nn.ReduceOp], value: SSAValue, axes: Sequence[int]) -> SSAValue:
+        """A reduction that keeps its dimensions; over none of them, the value."""
+        return self.add(operation(value, axes)) if axes else value
+
+    def slice(
+        self, value: SSAValue, starts: Sequence[int], counts: Sequence[int], steps: Sequence[int] | None = None
+    ) -> SSAValue:
+        """`counts` elements from `starts` on in each dimension."""
+        steps = [1] * len(starts) if steps is None else steps
+        if static_shape(value) == tuple(counts) and all(step == 1 for step in steps):
+            return value
+        return self.add(nn.SliceOp(value, starts, steps, counts))
+
+    def part(self, value: SSAValue, axis: int, start: int, count: int, step: int = 1) -> SSAValue:
+        """`count` elements from `start` on along one dimension."""
+        shape = static_shape(value)
+        assert shape is not None
+        starts, counts, steps = [0] * len(shape), list(shape), [1] * len(shape)
+        starts[axis], counts[axis], steps[axis] = start, count, step
+        return self.slice(value, starts, counts, steps)
+
+    def broadcast(self, value: SSAValue, shape: Sequence[int]) -> SSAValue:
+        """The value repeated to a shape."""
+        if static_shape(value) == tuple(shape):
+            return value
+        return self.add(nn.BroadcastOp(value, self.typed(value, shape)))
+
+    def concat(self, values: Sequence[SSAValue], axis: int) -> SSAValue:
+        """The values one after another."""
+        if len(values) == 1:
+            return values[0]
+        shapes = [shape for shape in map(static_shape, values) if shape is not None]
+        shape = [*shapes[0][:axis], sum(one[axis] for one in shapes), *shapes[0][axis + 1 :]]
+        return self.add(nn.ConcatOp(values, axis, self.typed(values[0], shape)))
 
     def typed(self, like: SSAValue, shape: Sequence[int]) -> TensorType[Attribute]:
         """A tensor type with the element type of `like`."""
@@ -226,12 +320,20 @@ class Builder:
         shape = static_shape(value)
         assert shape is not None
         if len(shape) == 3:
-            value = self.reshape(value, (shape[0], shape[1], 1, shape[2]))
+            return self.reshape(self.transpose(value, (0, 2, 1)), (shape[0], 1, shape[2], shape[1]))
         return self.transpose(value, (0, 2, 3, 1))
 
     def from_channels_last(self, value: SSAValue, shape: Shape) -> SSAValue:
         """`[N, H, W, C]` as `shape`, which is `[N, C, W]` or `[N, C, H, W]`."""
+        if len(shape) == 3:
+            return self.transpose(self.reshape(value, (shape[0], shape[2], shape[1])), (0, 2, 1))
         return self.reshape(self.transpose(value, (0, 3, 1, 2)), shape)
+
+
+def _uniform_type(stored: nn.ConstantOp) -> UniformType:
+    kind = element_type(stored.result)
+    assert isinstance(kind, UniformType)
+    return kind
 
 
 def _name(location: LocationAttr) -> str | None:
@@ -248,13 +350,32 @@ def location_of(op: OnnxOp) -> LocationAttr:
 Rule = Callable[[Node, Builder], SSAValue | None]
 """Builds what computes a node's first output; None, with nothing built, when `nn` cannot express the node."""
 
-_RULES: dict[tuple[str, str], Rule] = {}
+RuleOfAll = Callable[[Node, Builder], Sequence[SSAValue] | None]
+"""Builds what computes each of a node's outputs, absent ones included; None, with nothing built, as `Rule` does."""
+
+_RULES: dict[tuple[str, str], RuleOfAll] = {}
+_FIRST_ONLY: set[tuple[str, str]] = set()
 
 
 def lowers(*op_types: str, domain: str = "") -> Callable[[Rule], Rule]:
-    """Register the decorated function as the rule of some operators."""
+    """Register the decorated function as the rule of operators, for nodes of which only the first output is used."""
 
     def register(function: Rule) -> Rule:
+        def of_all(node: Node, build: Builder) -> Sequence[SSAValue] | None:
+            made = function(node, build)
+            return None if made is None else [made]
+
+        lowers_all(*op_types, domain=domain)(of_all)
+        _FIRST_ONLY.update((domain, op_type) for op_type in op_types)
+        return function
+
+    return register
+
+
+def lowers_all(*op_types: str, domain: str = "") -> Callable[[RuleOfAll], RuleOfAll]:
+    """Register the decorated function as the rule of some operators with several outputs."""
+
+    def register(function: RuleOfAll) -> RuleOfAll:
         for op_type in op_types:
             assert (domain, op_type) not in _RULES, f"two rules for {op_type}"
             _RULES[domain, op_type] = function
@@ -263,9 +384,14 @@ def lowers(*op_types: str, domain: str = "") -> Callable[[Rule], Rule]:
     return register
 
 
-def find_rule(op: OnnxOp) -> Rule | None:
-    """The rule of an op's operator, if there is one."""
-    return _RULES.get((op.domain, op.op_type))
+def find_rule(op: OnnxOp) -> RuleOfAll | None:
+    """The rule of an op, if its operator has one and the outputs that are used are those it computes."""
+    key = (op.domain, op.op_type)
+    if key in _FIRST_ONLY:
+        outputs = op.node_outputs()
+        if outputs[0] is None or any(output is not None and output.first_use is not None for output in outputs[1:]):
+            return None
+    return _RULES.get(key)
 
 
 def lowered_operators() -> list[tuple[str, str]]:

@@ -15,6 +15,7 @@ two kinds of ops mix freely: ops with a spatial layout stand between transposes 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,7 @@ from xdsl.utils.hints import isa
 
 from intaglio.dialects import nn
 from intaglio.dialects.onnx import InitializerOp, OnnxOp
+from intaglio.dialects.quant import DequantizeCastOp
 from intaglio.dialects.weights import WeightsAttr
 from intaglio.ir.locations import named
 from intaglio.lowering import onnx_rules
@@ -56,7 +58,7 @@ def _lower_block(block: Block) -> None:
         elif isinstance(op, OnnxOp):
             _lower_node(op)
     for op in reversed(list(block.ops)):
-        if isinstance(op, nn.ConstantOp | InitializerOp) and op.result.first_use is None:
+        if isinstance(op, nn.ConstantOp | InitializerOp | DequantizeCastOp) and op.result.first_use is None:
             op.detach()
             op.erase()
 
@@ -65,16 +67,17 @@ def _lower_initializer(op: InitializerOp) -> None:
     value = op.value
     if isa(value, DenseIntOrFPElementsAttr) or isinstance(value, WeightsAttr):
         builder = Builder(op, named(op.tensor_name.data))
-        _replace(op, builder.add(nn.ConstantOp(value)))
+        _replace(op, [builder.add(nn.ConstantOp(value))])
 
 
 def _lower_node(op: OnnxOp) -> None:
     outputs = op.node_outputs()
-    if not outputs or outputs[0] is None or any(result.first_use is not None for result in op.results[1:]):
+    if not outputs:
         return
     builder = Builder(op, location_of(op))
     if op.op_type == "Constant" and not op.domain:
-        made = _constant(op, builder)
+        value = _constant(op, builder)
+        made = None if value is None else [value]
     else:
         rule = find_rule(op)
         made = None if rule is None else rule(Node(op), builder)
@@ -82,11 +85,15 @@ def _lower_node(op: OnnxOp) -> None:
         _replace(op, made)
 
 
-def _replace(op: Operation, value: SSAValue) -> None:
-    result = op.results[0]
-    if value.name_hint is None:
-        value.name_hint = result.name_hint
-    result.replace_all_uses_with(value)
+def _replace(op: Operation, values: Sequence[SSAValue]) -> None:
+    """Put the values in the place of an op's outputs, of which those that nobody uses may have none."""
+    outputs = op.node_outputs() if isinstance(op, OnnxOp) else list(op.results)
+    for value, result in zip(values, outputs, strict=False):
+        if result is None:
+            continue
+        if value.name_hint is None:
+            value.name_hint = result.name_hint
+        result.replace_all_uses_with(value)
     op.detach()
     op.erase()
 

@@ -123,8 +123,8 @@ class BroadcastOp(IRDLOperation):
 class GatherOp(IRDLOperation):
     """The slices of the input along `axis` that the indices name (ONNX Gather).
 
-    The result has the indices' shape in place of that dimension. Indices count from 0; others than those of
-    slices are undefined.
+    The result has the indices' shape in place of that dimension. Negative indices count from the end; those of no
+    slice are undefined.
 
     Constraints:
         C1: `axis` is a dimension of the input.

@@ -75,8 +75,13 @@ def broadcast(emitter: Emitter, op: nn.BroadcastOp, operands: list[Expr]) -> lis
 
 @rule(nn.GatherOp)
 def gather(emitter: Emitter, op: nn.GatherOp, operands: list[Expr]) -> list[Expr]:
-    """Slices by number."""
-    return [emitter.builder.operator("take", *operands, axis=op.axis.value.data, mode="clip")]
+    """Slices by number, negative ones from the end."""
+    x, indices = operands
+    axis, dtype = op.axis.value.data, value_dtype(op.indices)
+    from_end = emitter.add(indices, emitter.constant(value_shape(op.input)[axis], dtype))
+    is_negative = emitter.builder.operator("less", indices, emitter.constant(0, dtype))
+    numbers = emitter.builder.operator("where", is_negative, from_end, indices)
+    return [emitter.builder.operator("take", x, numbers, axis=axis, mode="clip")]
 
 
 @rule(nn.ResizeOp)

@@ -3,6 +3,30 @@
 A rule starts with its guards and returns None when `nn` cannot express the node, which then stays an `onnx` op.
 """
 
-from intaglio.lowering.onnx_rules import elementwise, linear, movement, normalization, pooling
+from intaglio.lowering.onnx_rules import (
+    activation,
+    einsum,
+    elementwise,
+    linear,
+    movement,
+    normalization,
+    pooling,
+    recurrent,
+    reduction,
+    resampling,
+    selection,
+)
 
-__all__ = ["elementwise", "linear", "movement", "normalization", "pooling"]
+__all__ = [
+    "activation",
+    "einsum",
+    "elementwise",
+    "linear",
+    "movement",
+    "normalization",
+    "pooling",
+    "recurrent",
+    "reduction",
+    "resampling",
+    "selection",
+]

@@ -34,13 +34,13 @@ def arithmetic(node: Node, build: Builder) -> SSAValue | None:
 
 @lowers("Sum")
 def sum_of_all(node: Node, build: Builder) -> SSAValue | None:
-    """A sum of any number of operands of one shape, from left to right."""
+    """A sum of any number of operands, from left to right; they broadcast since opset 8."""
     operands = node.inputs()
-    if not all(is_float(operand) and operand.type == node.result.type for operand in operands):
+    if not all(map(is_float, operands)) or node.result_shape is None:
         return None
-    total = operands[0]
-    for operand in operands[1:]:
-        total = build.add(nn.AddOp(total, operand, node.result.type))
+    total, *others = operands
+    for operand in others:
+        total = build.combine(nn.AddOp, total, operand)
     return total
 
 

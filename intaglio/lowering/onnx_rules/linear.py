@@ -13,6 +13,7 @@ from intaglio.lowering.onnx_node import (
     Builder,
     Node,
     constant_of,
+    dequantized_constant,
     element_type,
     is_float,
     lowers,
@@ -57,6 +58,55 @@ def conv(node: Node, build: Builder) -> SSAValue | None:
     return build.from_channels_last(build.add(made), result)
 
 
+@lowers("ConvTranspose")
+def conv_transpose(node: Node, build: Builder) -> SSAValue | None:
+    """One- and two-dimensional transposed convolution: NHWC around `nn.conv_transpose2d`, the weight as OHWI."""
+    source, weight, bias = node.input("X"), node.input("W"), node.input("B")
+    shape, kernel, result = static_shape(source), static_shape(weight), node.result_shape
+    if source is None or weight is None or shape is None or kernel is None or result is None:
+        return None
+    if len(shape) not in (3, 4) or len(kernel) != len(shape) or not is_float(source) or 0 in (*shape, *kernel):
+        return None
+    rank, groups = len(shape) - 2, node.integer("group", 1)
+    strides = two_dimensional(node.integers("strides") or [1] * rank, 1)
+    dilations = two_dimensional(node.integers("dilations") or [1] * rank, 1)
+    spatial, window, extents = (two_dimensional(sizes[2:], 1) for sizes in (shape, kernel, result))
+    full = [
+        (size - 1) * stride + (extent - 1) * dilation + 1
+        for size, stride, extent, dilation in zip(spatial, strides, window, dilations, strict=True)
+    ]
+    cut = [before - after for before, after in zip(full, extents, strict=True)]
+    given = node.integers("pads") or [0] * (2 * rank)
+    if node.text("auto_pad", "NOTSET") not in ("NOTSET", "") or node.has("output_shape"):
+        # What is cut is split evenly; an odd row goes to the end, or to the start but for SAME_UPPER.
+        upper = node.text("auto_pad", "NOTSET") == "SAME_UPPER"
+        low = [amount // 2 if upper else amount - amount // 2 for amount in cut]
+    else:
+        low = list(two_dimensional(given[:rank], 0))
+    high = [amount - first for amount, first in zip(cut, low, strict=True)]
+    made = nn.ConvTranspose2dOp(
+        build.to_channels_last(source),
+        _transposed_weight(build, weight, groups),
+        bias,
+        build.typed(source, (result[0], *extents, result[1])),
+        strides=strides,
+        pads=(*low, *high),
+        dilations=dilations,
+        groups=groups,
+    )
+    return build.from_channels_last(build.add(made), result)
+
+
+def _transposed_weight(build: Builder, weight: SSAValue, groups: int) -> SSAValue:
+    """`[C, O / groups, ...]` as `[O, KH, KW, C / groups]`."""
+    shape = static_shape(weight)
+    assert shape is not None
+    height, width = two_dimensional(shape[2:], 1)
+    depth, outputs = shape[0] // groups, shape[1]
+    apart = build.reshape(weight, (groups, depth, outputs, height, width))
+    return build.reshape(build.transpose(apart, (0, 2, 3, 4, 1)), (groups * outputs, height, width, depth))
+
+
 @lowers("Gemm")
 def gemm(node: Node, build: Builder) -> SSAValue | None:
     """`alpha * A' * B' + beta * C`: `nn.dense` when B is constant, `nn.matmul` otherwise."""
@@ -69,6 +119,11 @@ def gemm(node: Node, build: Builder) -> SSAValue | None:
     if node.integer("transA"):
         lhs = build.transpose(lhs, (1, 0))
     weight = constant_of(rhs)
+    if weight is None and alpha == beta == 1 and dequantized_constant(rhs) is not None:
+        known = constant_of(addend) is not None or dequantized_constant(addend) is not None
+        if addend is None or (known and static_shape(addend) == node.result_shape[1:]):
+            matrix = rhs if node.integer("transB") else build.transpose(rhs, (1, 0))
+            return build.add(nn.DenseOp(lhs, matrix, addend, node.result.type))
     if weight is None:
         product = _matrix_product(node, build, lhs, rhs)
         return _plus(build, _times(build, product, alpha), addend, beta)
@@ -113,7 +168,7 @@ def _plus(build: Builder, value: SSAValue, addend: SSAValue | None, factor: floa
 
 @lowers("MatMul")
 def matmul(node: Node, build: Builder) -> SSAValue | None:
-    """`nn.dense` when the right side is a constant matrix, else `nn.matmul` where batches agree."""
+    """`nn.dense` when the right side is a constant matrix, else `nn.matmul`, its operands repeated to equal batches."""
     lhs, rhs = node.input("A"), node.input("B")
     left, right, result = static_shape(lhs), static_shape(rhs), node.result_shape
     if lhs is None or rhs is None or left is None or right is None or result is None:
@@ -125,16 +180,20 @@ def matmul(node: Node, build: Builder) -> SSAValue | None:
         matrix = weight.reshape(right[0], -1).transpose()
         made = nn.DenseOp(lhs, build.remade(rhs, matrix), None, build.typed(lhs, (*left[:-1], matrix.shape[0])))
         return build.reshape(build.add(made), result)
+    if dequantized_constant(rhs) is not None and len(right) == 2:
+        made = nn.DenseOp(lhs, build.transpose(rhs, (1, 0)), None, build.typed(lhs, (*left[:-1], right[1])))
+        return build.reshape(build.add(made), result)
     rows = left if len(left) > 1 else (1, *left)
     columns = right if len(right) > 1 else (*right, 1)
     if len(columns) == 2 and len(rows) > 2:
         rows = (math.prod(rows[:-1]), rows[-1])
     rank = max(len(rows), len(columns))
     rows, columns = _ranked(rows, rank), _ranked(columns, rank)
-    if rows[:-2] != columns[:-2]:
-        return None
+    batches = np.broadcast_shapes(rows[:-2], columns[:-2])
     made = nn.MatmulOp(
-        build.reshape(lhs, rows), build.reshape(rhs, columns), build.typed(lhs, (*rows[:-1], columns[-1]))
+        build.broadcast(build.reshape(lhs, rows), (*batches, *rows[-2:])),
+        build.broadcast(build.reshape(rhs, columns), (*batches, *columns[-2:])),
+        build.typed(lhs, (*batches, rows[-2], columns[-1])),
     )
     return build.reshape(build.add(made), result)
 

@@ -7,7 +7,7 @@ import math
 from xdsl.ir import SSAValue
 
 from intaglio.dialects import nn
-from intaglio.lowering.onnx_node import Builder, Node, is_float, is_number, lowers, normal_axis, static_shape
+from intaglio.lowering.onnx_node import Builder, Node, is_number, lowers, normal_axis, static_shape
 
 
 @lowers("Reshape", "Flatten", "Squeeze", "Unsqueeze")
@@ -37,30 +37,3 @@ def concat(node: Node, build: Builder) -> SSAValue | None:
     if result is None or not all(map(is_number, inputs)):
         return None
     return build.add(nn.ConcatOp(inputs, normal_axis(node.integer("axis", 1), len(result)), node.result.type))
-
-
-@lowers("Pad")
-def pad(node: Node, build: Builder) -> SSAValue | None:
-    """Constant padding by known, non-negative amounts."""
-    source, result = node.input("data"), node.result_shape
-    shape, amounts = static_shape(source), node.integers("pads")
-    if source is None or shape is None or result is None or amounts is None or not is_float(source):
-        return None
-    if node.text("mode", "constant") != "constant" or min(amounts, default=0) < 0:
-        return None
-    axes = node.integers("axes")
-    if axes is None and node.has("axes"):
-        return None
-    axes = [normal_axis(axis, len(shape)) for axis in (range(len(shape)) if axes is None else axes)]
-    if len(amounts) != 2 * len(axes):
-        return None
-    label = "constant_value" if node.input("constant_value") is not None else "value"
-    value = node.scalar(label)
-    if value is None:
-        if node.has(label):
-            return None
-        value = 0.0
-    low, high = [0] * len(shape), [0] * len(shape)
-    for index, axis in enumerate(axes):
-        low[axis], high[axis] = amounts[index], amounts[index + len(axes)]
-    return build.add(nn.PadOp(source, low, high, value, node.result.type))

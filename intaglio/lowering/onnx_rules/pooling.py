@@ -14,7 +14,6 @@ from intaglio.lowering.onnx_node import (
     Shape,
     is_float,
     lowers,
-    normal_axis,
     resolve_pads,
     static_shape,
     two_dimensional,
@@ -123,18 +122,6 @@ def global_max_pool(node: Node, build: Builder) -> SSAValue | None:
         kernel=two_dimensional(shape[2:], 1),
     )
     return build.from_channels_last(build.add(made), result)
-
-
-@lowers("ReduceMean")
-def reduce_mean(node: Node, build: Builder) -> SSAValue | None:
-    """The mean over all spatial dimensions, with or without keeping them; other axes stay an `onnx` op."""
-    source = node.input("data")
-    shape, axes = static_shape(source), node.integers("axes")
-    if source is None or shape is None or axes is None:
-        return None
-    if sorted(normal_axis(axis, len(shape)) for axis in axes) != list(range(2, len(shape))):
-        return None
-    return _global_mean(node, build, source)
 
 
 def _window(node: Node, source: SSAValue | None, result: Shape | None) -> _Window | None:
