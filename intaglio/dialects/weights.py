@@ -123,6 +123,18 @@ def element_type_of(dtype: np.dtype[Any]) -> Attribute:
     raise UserError(f"arrays of dtype {dtype} cannot be constants")
 
 
+def _in_bytes(array: Array) -> bool:
+    base: object = array
+    while isinstance(base, np.ndarray):
+        base = cast("object", base.base)
+    return isinstance(base, bytes)
+
+
+def _fills(element_type: Attribute, dtype: np.dtype[Any]) -> bool:
+    """Whether every value of a dtype is one of the element type."""
+    return not isa(element_type, IntegerType) or element_type.bitwidth == 8 * dtype.itemsize
+
+
 def _digest(array: Array) -> str:
     digest = hashlib.blake2b(f"{array.dtype.name}{list(array.shape)}".encode(), digest_size=16)
     digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
@@ -130,8 +142,13 @@ def _digest(array: Array) -> str:
 
 
 def _converted(array: Array, element_type: Attribute) -> Array:
-    """Return a read-only C-ordered copy of `array` in the dtype of `element_type`, checking integer ranges."""
+    """Return `array` in the dtype of `element_type`, C-ordered and read-only, checking integer ranges.
+
+    It is a copy unless the array lies in a `bytes` object, which nobody can change.
+    """
     dtype = dtype_of(element_type)
+    if array.dtype == dtype and array.flags.c_contiguous and _in_bytes(array) and _fills(element_type, dtype):
+        return array
     if isa(element_type, IntegerType) and element_type.bitwidth > 1 and array.size:
         if array.dtype.kind not in "iub":
             raise UserError(f"{array.dtype} values cannot be stored as {element_type}")
@@ -174,7 +191,7 @@ class WeightsAttr(Data[Weights]):
 
         Args:
             key: a name for people; any text.
-            array: the values; copied.
+            array: the values; copied if anybody could change them.
             element_type: the type of an element; by default that of the array's dtype.
 
         Raises:
@@ -184,7 +201,7 @@ class WeightsAttr(Data[Weights]):
             element_type = element_type_of(array.dtype)
         values = _converted(array, element_type)
         digest = _digest(values)
-        _LOADED[digest] = values
+        values = _LOADED.setdefault(digest, values)
         return WeightsAttr(Weights(digest, TensorType(element_type, values.shape), key, values))
 
     @property

@@ -6,8 +6,9 @@ Nothing is trusted: sizes are checked before values are read, and external data 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,13 @@ class ModelFile:
     name: str
     where: str | None
     folder: Path | None
+    ranges: dict[tuple[Path, int, int], bytes] = field(
+        default_factory=dict[tuple[Path, int, int], bytes], compare=False
+    )
+    """What has been read of external files, by path, offset and length."""
+
+    read_bytes: Counter[Path] = field(default_factory=Counter[Path], compare=False)
+    """How much that is by path."""
 
 
 def read_model(source: str | Path | bytes) -> ModelFile:
@@ -128,22 +136,20 @@ def tensor_values(tensor: TensorProto, what: str, file: ModelFile) -> Array:
     """
     if any(extent < 0 for extent in tensor.dims):
         raise UserError(f"{what} has the negative shape {list(tensor.dims)}", where=file.where)
+    raw = tensor.raw_data if tensor.HasField("raw_data") else None
     if tensor.data_location == TensorProto.EXTERNAL:
-        filled = TensorProto(dims=tensor.dims, data_type=tensor.data_type)
-        filled.raw_data = _external_bytes(tensor, what, file)
-        tensor = filled
-    given = len(tensor.raw_data) if tensor.HasField("raw_data") else None
+        raw = _external_bytes(tensor, what, file)
     expected = byte_count(tensor)
-    if given is not None and given != expected:
+    if raw is not None and len(raw) != expected:
         raise UserError(
-            f"{what} has {given} bytes, but {data_type_name(tensor.data_type)} of shape {list(tensor.dims)} "
+            f"{what} has {len(raw)} bytes, but {data_type_name(tensor.data_type)} of shape {list(tensor.dims)} "
             f"takes {expected}",
             where=file.where,
         )
-    if given is None and element_count(tensor) and not any(len(getattr(tensor, name)) for name in _TYPED_FIELDS):
+    if raw is None and element_count(tensor) and not any(len(getattr(tensor, name)) for name in _TYPED_FIELDS):
         raise UserError(f"{what} of shape {list(tensor.dims)} has no values", where=file.where)
     try:
-        values = numpy_helper.to_array(tensor)
+        values = numpy_helper.to_array(tensor) if raw is None else _from_raw(raw, tensor)
     except (ValueError, TypeError, OverflowError) as error:
         raise UserError(f"{what} is damaged: {error}", where=file.where) from error
     if values.dtype in (np.dtype(ml_dtypes.int4), np.dtype(ml_dtypes.int2)):
@@ -151,6 +157,15 @@ def tensor_values(tensor: TensorProto, what: str, file: ModelFile) -> Array:
     if values.dtype in (np.dtype(ml_dtypes.uint4), np.dtype(ml_dtypes.uint2)):
         return values.astype(np.uint8)
     return values
+
+
+def _from_raw(raw: bytes, tensor: TensorProto) -> Array:
+    """An array that lies in the bytes, but for types below a byte, which are spread out."""
+    if tensor.data_type in _SUB_BYTE:
+        return numpy_helper.to_array(TensorProto(dims=tensor.dims, data_type=tensor.data_type, raw_data=raw))
+    if tensor.data_type == TensorProto.BOOL:
+        return (np.frombuffer(raw, np.uint8) != 0).reshape(tensor.dims)
+    return np.frombuffer(raw, helper.tensor_dtype_to_np_dtype(tensor.data_type)).reshape(tensor.dims)
 
 
 def string_values(tensor: TensorProto, what: str, file: ModelFile) -> Sequence[bytes]:
@@ -183,6 +198,8 @@ def _external_bytes(tensor: TensorProto, what: str, file: ModelFile) -> bytes:
             f"{what} takes {expected} bytes, the model says {length} at offset {offset} of {location!r}",
             where=file.where,
         )
+    if (known := file.ranges.get((path, offset, length))) is not None:
+        return known
     try:
         with path.open("rb") as stream:
             size = stream.seek(0, 2)
@@ -192,8 +209,13 @@ def _external_bytes(tensor: TensorProto, what: str, file: ModelFile) -> bytes:
                     where=file.where,
                     hint="the external data file is truncated or belongs to another model",
                 )
+            # Tensors may share their values, but a file whose parts overlap could ask for any amount of memory.
+            file.read_bytes[path] += length
+            if file.read_bytes[path] > size:
+                raise UserError(f"tensors overlap in the external file {location!r}: {what}", where=file.where)
             stream.seek(offset)
-            return stream.read(length)
+            content = file.ranges[path, offset, length] = stream.read(length)
+            return content
     except OSError as error:
         raise UserError(
             f"cannot read external data of {what}: {location!r}: {error.strerror or error}",

@@ -441,6 +441,27 @@ def test_external_data(tmp_path: Path):
     np.testing.assert_array_equal(array_of(initializer.value), values)
 
 
+def test_external_data_that_tensors_share(tmp_path: Path):
+    (tmp_path / "model.bin").write_bytes(np.arange(101, dtype=np.float32).tobytes())
+    model = external_model("model.bin")
+    tied = model.graph.initializer.add()
+    tied.CopyFrom(model.graph.initializer[0])
+    tied.name = "tied"
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    first, second = (op.value for op in import_model(path).walk() if isinstance(op, InitializerOp))
+    assert array_of(first) is array_of(second)
+    for index, offset in ((0, 4), (1, 8)):
+        tensor = model.graph.initializer[index]
+        tensor.dims[0] = 99
+        tensor.ClearField("external_data")
+        for key, value in (("location", "model.bin"), ("offset", str(offset))):
+            tensor.external_data.add(key=key, value=value)
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 99
+    path.write_bytes(model.SerializeToString())
+    assert refused(path).endswith("tensors overlap in the external file 'model.bin': initializer \"tied\"")
+
+
 @pytest.mark.parametrize("location", ["../secret.bin", "/etc/passwd", "", "sub/../../secret.bin", "link.bin", "."])
 def test_external_data_stays_in_the_models_folder(tmp_path: Path, location: str):
     (tmp_path / "secret.bin").write_bytes(bytes(404))
