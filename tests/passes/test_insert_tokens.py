@@ -58,29 +58,28 @@ def test_tokens_are_replaced_and_the_same_again(regions: Any) -> None:
     assert any(before)
 
 
-def copies(count: int) -> ModuleOp:
-    """A program that brings a tensor to the arena byte by byte, and then back."""
+def through_the_arena(count: int) -> ModuleOp:
+    """A program that stores a tensor in the arena byte by byte, and then loads it byte by byte."""
+    dram, arena, local = (f"!npu.buffer<{space}, {count}>" for space in ("dram", "arena", "scratchpad"))
+    whole = f"<source_offset 0, target_offset 0, run {count}>"
+    offsets = [f"<source_offset {byte}, target_offset {byte}, run 1>" for byte in range(count)]
     lines = [
-        f'npu.program @copies : (tensor<{count}xi8>) -> tensor<{count}xi8> target "gen1" {{',
-        f"^bb0(%in: !npu.buffer<dram, {count}>, %out: !npu.buffer<dram, {count}>):",
-        f"%r = npu.allocate : !npu.buffer<arena, {count}>",
+        f'npu.program @through : (tensor<{count}xi8>) -> tensor<{count}xi8> target "gen1" {{',
+        f"^bb0(%in: {dram}, %out: {dram}):",
+        f"%r = npu.allocate : {arena}",
+        f"%a = npu.allocate : {local}",
+        f"%b = npu.allocate : {local}",
+        f"%first = npu.load %in to %a {whole} : {dram} to {local}",
+        *(f"%s{byte}x = npu.store %a to %r {offset} : {local} to {arena}" for byte, offset in enumerate(offsets)),
+        *(f"%l{byte}x = npu.load %r to %b {offset} : {arena} to {local}" for byte, offset in enumerate(offsets)),
+        f"%last = npu.store %b to %out {whole} : {local} to {dram}",
+        "}",
     ]
-    for source, target in (("in", "r"), ("r", "out")):
-        kinds = [f"!npu.buffer<{'arena' if name == 'r' else 'dram'}, {count}>" for name in (source, target)]
-        for byte in range(count):
-            buffer, local = f"%{source}_{byte}_b", "!npu.buffer<scratchpad, 1>"
-            there = f"<source_offset {byte}, target_offset 0, run 1>"
-            back = f"<source_offset 0, target_offset {byte}, run 1>"
-            lines += [
-                f"{buffer} = npu.allocate : {local}",
-                f"%{source}_{byte}_l = npu.load %{source} to {buffer} {there} : {kinds[0]} to {local}",
-                f"%{source}_{byte}_s = npu.store {buffer} to %{target} {back} : {local} to {kinds[1]}",
-            ]
-    return parse_module("\n".join([*lines, "}"]))
+    return parse_module("\n".join(lines))
 
 
 def test_semaphores_do_not_overflow(regions: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = copies(OUTSTANDING + 50)
+    module = through_the_arena(OUTSTANDING + 50)
     AllocateScratchpad().apply(make_context(), module)
     unlimited = module.clone()
     InsertTokens().apply(make_context(), module)
