@@ -40,7 +40,7 @@ SUPPORTED: tuple[type[Operation], ...] = (
 """The operations that the accelerator executes, subject to the constraints."""
 
 LARGEST_DIMENSION = 65_535
-LARGEST_ROW_BYTES = 1 << 20
+LARGEST_ROW_BYTES = (1 << 20) - 1
 LARGEST_STEP = 255
 LARGEST_DEPTH = 32_768
 
@@ -175,10 +175,13 @@ def rank(op: Operation, target: Target) -> str | None:
 
 @_constraint(nn.Conv2dOp, nn.PoolOp, *BINARY, nn.ActivationOp)
 def row_size(op: Operation, target: Target) -> str | None:
-    """A row of a feature map, its width times its channels, has at most 1048576 bytes."""
+    """A row of a feature map, its width with padding times its channels, has at most 1048575 bytes."""
+    padding = sum(op.pads.get_values()[1::2]) if isinstance(op, nn.Conv2dOp | nn.PoolOp) else 0
     for value in _activations(op):
-        if math.prod(_shape(value)[-2:]) > LARGEST_ROW_BYTES:
-            return f"shape {list(_shape(value))}"
+        shape = _shape(value)
+        width = shape[-2] if len(shape) > 1 else 1
+        if (width + padding) * (shape[-1] if shape else 1) > LARGEST_ROW_BYTES:
+            return f"shape {list(shape)}" + (f" and {padding} columns of padding" if padding else "")
     return None
 
 
@@ -196,6 +199,21 @@ def strides(op: Operation, target: Target) -> str | None:
     steps = list(op.strides.get_values())
     dilations = list(op.dilations.get_values()) if isinstance(op, nn.Conv2dOp) else list(op.dilation())
     return None if max(*steps, *dilations) <= LARGEST_STEP else f"strides {steps} and dilations {dilations}"
+
+
+@_constraint(nn.Conv2dOp, nn.PoolOp)
+def window_size(op: Operation, target: Target) -> str | None:
+    """What one output position reads, from the first row and column to the last, fits half of the scratchpad."""
+    assert isinstance(op, nn.Conv2dOp | nn.PoolOp)
+    convolves = isinstance(op, nn.Conv2dOp)
+    kernel = _shape(op.weight)[1:3] if convolves else _kernel_of(op)
+    dilations = tuple(op.dilations.get_values()) if convolves else op.dilation()
+    _, height, width, channels = _shape(op.input)
+    extents = [(taps - 1) * apart + 1 for taps, apart in zip(kernel, dilations, strict=True)]
+    # Channels that have nothing to do with each other can be computed one after another.
+    together = channels if convolves and not op.is_depthwise else 1
+    needed = min(extents[0], height) * min(extents[1], width) * together
+    return None if needed <= target.scratchpad_bytes // 2 else f"{needed} bytes of {target.scratchpad_bytes}"
 
 
 @_constraint(*LINEAR)

@@ -86,6 +86,11 @@ CASES = {
         conv(t(1, 257, 1, 1), t(1, 2, 1, 1, kind=W), t(1, 1, 1, 1), dilations="[256, 1]"),
         "got strides [1, 1] and dilations [256, 1]",
     ),
+    "window_size": (
+        [t(1, 511, 511, 4), t(1, 3, 3, 4, kind=W)],
+        conv(t(1, 511, 511, 4), t(1, 3, 3, 4, kind=W), t(1, 1, 1, 1), dilations="[255, 255]"),
+        "got 1044484 bytes of 1048576",
+    ),
     "accumulator_depth": (
         [t(1, 32_769), t(1, 32_769, kind=W)],
         f"nn.dense %a, %b : ({t(1, 32_769)}, {t(1, 32_769, kind=W)}) -> {t(1, 1)}",
