@@ -14,7 +14,7 @@ from intaglio.dialects import npu
 ALIGNMENT = 64
 """Of buffers, in bytes: the bursts of DRAM, and a multiple of the scratchpad's lines."""
 
-_ROUNDS = 200
+ROUNDS = 200
 """Attempts at an order of placement before giving up."""
 
 Array = np.ndarray[Any, np.dtype[np.int64]]
@@ -72,7 +72,7 @@ def live_bytes(ranges: Sequence[LiveRange]) -> Array:
     return np.cumsum(change)
 
 
-def allocate(ranges: Sequence[LiveRange], capacity: int | None = None) -> Allocation | None:
+def allocate(ranges: Sequence[LiveRange], capacity: int | None = None, rounds: int = ROUNDS) -> Allocation | None:
     """Find addresses.
 
     Buffers are placed one by one at the lowest address free during their whole life: the largest first, then in
@@ -81,6 +81,7 @@ def allocate(ranges: Sequence[LiveRange], capacity: int | None = None) -> Alloca
     Args:
         ranges: the buffers.
         capacity: bytes there are; without, the first order is taken.
+        rounds: how often to try with the one that did not fit in front.
 
     Returns:
         The allocation, or None if no order tried fits.
@@ -102,7 +103,7 @@ def allocate(ranges: Sequence[LiveRange], capacity: int | None = None) -> Alloca
         if isinstance(result, Allocation):
             return Allocation(result.addresses, result.peak, bound)
     order = list(orders[0])
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         result = _place(ranges, sizes, spans, np.array(order), capacity)
         if isinstance(result, Allocation):
             return Allocation(result.addresses, result.peak, bound)

@@ -30,8 +30,11 @@ from intaglio.dialects import npu
 from intaglio.passes.npu.allocation import ALIGNMENT, allocate, ranges_of
 from intaglio.targets.target import load_target
 
-_SHARES = (16, 15, 14, 12, 10)
+_SHARES = (15, 14, 12, 10)
 """Sixteenths of the scratchpad to fill, tried until addresses can be found; else nothing moves."""
+
+_ROUNDS = 20
+"""Attempts at addresses for one share: a smaller share costs little, finding out that one is too large much."""
 
 _LOOKAHEAD = 128
 """Loads that may be ahead of the task that needs them: a semaphore counts 255."""
@@ -58,7 +61,7 @@ def _overlap(program: npu.ProgramOp, capacity: int) -> None:
     for share in _SHARES:
         budget = capacity * share // 16
         ordered = _hoist_loads(_sink_stores(tasks, budget), budget)
-        if allocate(ranges_of(ordered, npu.Space.SCRATCHPAD), capacity) is not None:
+        if allocate(ranges_of(ordered, npu.Space.SCRATCHPAD), capacity, _ROUNDS) is not None:
             for task in ordered:
                 task.detach()
                 # Tokens name an order that no longer is the program's.
