@@ -168,10 +168,10 @@ def evaluated(op: OnnxOp, operands: list[Array]) -> list[Array]:
         evaluator = _EVALUATORS[op]
         feeds = {str(name): value for name, value in zip(evaluator.input_names, operands, strict=True)}
         results = cast("list[Any]", evaluator.run(None, feeds))  # pyright: ignore[reportUnknownMemberType]  # untyped
+        return [np.asarray(result) for result in results]
     except UserError:
         raise
     except Exception as error:
         # The evaluator is foreign code that raises what it pleases about operators and values it cannot run.
         message = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"ONNX's reference cannot run {describe(op)}: {message}", where=where(op.location)) from error
-    return [np.asarray(result) for result in results]

@@ -1,4 +1,4 @@
-"""Replace operators that nothing lowers by the functions that ONNX defines them as.
+"""Replace operators that nothing lowers by the functions that ONNX defines them as, and graphs by their nodes.
 
 Most newer ONNX operators (`Attention`, `LayerNormalization`, `SoftmaxCrossEntropyLoss`, ...) have a definition in
 terms of simpler ones, which may depend on the types and constants they are given. A node is replaced when there is
@@ -7,13 +7,16 @@ no rule to run it on the host and ONNX has a definition for it; nodes of the def
 ```mlir
 %y = onnx.Mish(%x) as "y" : (tensor<4xf32>) -> tensor<4xf32>
 // becomes
-%0 = onnx.Softplus(%x) as "..." : (tensor<4xf32>) -> tensor<4xf32>
-%1 = onnx.Tanh(%0) as "..." : (tensor<4xf32>) -> tensor<4xf32>
-%y = onnx.Mul(%x, %1) as "y" : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+%0 = onnx.Softplus(%x) : (tensor<4xf32>) -> tensor<4xf32>
+%1 = onnx.Tanh(%0) : (tensor<4xf32>) -> tensor<4xf32>
+%y = onnx.Mul(%x, %1) : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
 ```
 
-It runs after `onnx-to-nn`, which takes what `nn` has an operation for; the results of inlining are for
-`onnx-to-nn` again. Nodes that carry graphs are left alone.
+Definitions compute shapes and choose between graphs by them. Therefore nodes are visited in order, and on the way
+constants are folded, shapes that become known are filled in, and `If`, `Loop` and `Scan` give way to the nodes of
+their graphs (`intaglio.lowering.control_flow`).
+
+It runs after `onnx-to-nn`, which takes what `nn` has an operation for; the results are for `onnx-to-nn` again.
 """
 
 from __future__ import annotations
@@ -21,28 +24,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from onnx import ModelProto, defs, inliner
+from onnx import NodeProto, defs, helper, inliner
 from xdsl.context import Context
-from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, ModuleOp
+from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Attribute, Block, Operation, SSAValue
+from xdsl.ir import Block, Operation, SSAValue
 from xdsl.passes import ModulePass
-from xdsl.utils.hints import isa
 
-from intaglio.dialects import nn
-from intaglio.dialects.onnx import InitializerOp, NodeOp, OnnxOp
-from intaglio.dialects.weights import WeightsAttr, array_of
+from intaglio.dialects.onnx import NodeOp, OnnxOp
 from intaglio.errors import UserError
-from intaglio.frontend.exporter import main_function, write_model_attributes
+from intaglio.frontend.exporter import main_function
 from intaglio.frontend.importer import import_model
-from intaglio.frontend.protobuf import Names, node_to_proto, tensor_to_proto, value_info
-from intaglio.frontend.shape_values import LARGEST
+from intaglio.frontend.node_model import node_model
+from intaglio.lowering.control_flow import CONTROL_FLOW, replaced_control_flow
 from intaglio.lowering.host_to_relax.registry import find_rule
+from intaglio.passes.graph.fold_constants import computed_constants
+
+_MAX_ELEMENTS = 65536
+"""Constants of more elements are not folded here."""
 
 
 @dataclass(frozen=True)
 class InlineFunctions(ModulePass):
-    """Replace operators that nothing else lowers by their definitions in terms of simpler operators."""
+    """Replace operators that nothing else lowers by their definitions, and graphs inside nodes by their nodes."""
 
     name = "inline-functions"
 
@@ -51,23 +55,126 @@ class InlineFunctions(ModulePass):
         for function in op.body.block.ops:
             if isinstance(function, FuncOp) and not function.is_declaration:
                 for block in function.body.blocks:
-                    _inline_block(op, block)
+                    _Inliner(op).process(block.first_op, None)
                 function.update_function_type()
 
 
-def _inline_block(module: ModuleOp, block: Block) -> None:
-    current = block.first_op
-    while current is not None:
-        following = current.next_op
-        if isinstance(current, OnnxOp) and _has_definition(current) and find_rule(current) is None:
-            first = _inlined(module, current)
-            following = first or following
-        current = following
+class _Inliner:
+    """Visits operations in order, those included that take the place of others."""
+
+    def __init__(self, module: ModuleOp) -> None:
+        self._module = module
+
+    def process(self, first: Operation | None, end: Operation | None) -> None:
+        """Visit the operations from `first` to before `end`."""
+        current = first
+        while current is not None and current is not end:
+            current = self._visit(current)
+
+    def _visit(self, op: Operation) -> Operation | None:
+        """Treat one operation and return the one to go on with."""
+        if isinstance(op, OnnxOp) and not all(_is_static(result) for result in op.results):
+            op = self._with_shapes(op)
+        constants = computed_constants(op, _MAX_ELEMENTS)
+        if constants is not None:
+            following = op.next_op
+            _replace(op, list(constants), [constant.result for constant in constants])
+            return following
+        if not isinstance(op, OnnxOp):
+            return op.next_op
+        if op.op_type in CONTROL_FLOW and not op.domain:
+            following = op.next_op
+            first = replaced_control_flow(op, self.process)
+            return following if first is None else first
+        following = op.next_op
+        if op.regions or find_rule(op) is not None or not _has_definition(op):
+            return following
+        return self._defined(op) or following
+
+    def _with_shapes(self, op: OnnxOp) -> OnnxOp:
+        """The node with the result types that ONNX infers now that more is known of its operands."""
+        body = self._imported(op, inline=False)
+        if body is None or not isinstance(body.body.block.last_op, ReturnOp):
+            return op
+        kinds = [value.type for value in body.body.block.last_op.operands]
+        if kinds == [result.type for result in op.results]:
+            return op
+        made = type(op).create(
+            operands=list(op.operands),
+            result_types=kinds,
+            properties=op.properties,
+            attributes=op.attributes,
+            location=op.location,
+        )
+        _replace(op, [made], list(made.results))
+        return made
+
+    def _defined(self, op: OnnxOp) -> Operation | None:
+        """Replace a node by its definition.
+
+        Returns:
+            The first of the new operations, or None when the definition cannot be had and the node stays.
+        """
+        body = self._imported(op, inline=True)
+        if body is None:
+            return None
+        source = body.body.block
+        for argument, operand in zip(source.args, node_model(self._module, op).inputs, strict=True):
+            argument.replace_all_uses_with(operand)
+        end = source.last_op
+        assert isinstance(end, ReturnOp)
+        results = list(end.operands)
+        end.detach()
+        end.erase()
+        added = list(source.ops)
+        for inner in added:
+            inner.detach()
+            inner.location = op.location
+            for nested in inner.walk():
+                if isinstance(nested, NodeOp):
+                    nested.result_names = None
+        following = op.next_op
+        _replace(op, added, results)
+        return added[0] if added else following
+
+    def _imported(self, op: OnnxOp, *, inline: bool) -> FuncOp | None:
+        """The node, or its definition, as a function; None when ONNX does not give it."""
+        if op.regions:
+            return None
+        try:
+            model = node_model(self._module, op).model
+            if inline:
+                _add_defaults(model.graph.node[0], op)
+                model = inliner.inline_selected_functions(
+                    model, [(op.domain, op.op_type)], inline_schema_functions=True
+                )
+                if any((node.domain, node.op_type) == (op.domain, op.op_type) for node in model.graph.node):
+                    return None
+                del model.graph.value_info[:]
+            for output in model.graph.output:
+                output.type.tensor_type.ClearField("shape")
+            return main_function(import_model(model.SerializeToString()))
+        except UserError:
+            return None
+        except Exception:
+            # The inliner is foreign code: a definition that it cannot give is as good as none.
+            return None
+
+
+def _add_defaults(node: NodeProto, op: OnnxOp) -> None:
+    """Give a node the attributes that it leaves to their defaults, which the inliner does not know."""
+    given = {attribute.name for attribute in node.attribute}
+    for name, attribute in op.version.attributes.items():
+        if name not in given and attribute.default is not None:
+            node.attribute.append(helper.make_attribute(name, attribute.default, attr_type=attribute.kind.value))
+
+
+def _is_static(value: SSAValue) -> bool:
+    kind = value.type
+    return isinstance(kind, TensorType) and kind.has_static_shape()
 
 
 def _has_definition(op: OnnxOp) -> bool:
-    if op.regions:
-        return False
     try:
         # The members are missing from the stubs of onnx.
         schema: Any = defs.get_schema(op.op_type, op.opset, op.domain)
@@ -76,79 +183,15 @@ def _has_definition(op: OnnxOp) -> bool:
     return bool(schema.has_function or schema.has_context_dependent_function)
 
 
-def _inlined(module: ModuleOp, op: OnnxOp) -> Operation | None:
-    """Replace a node by its definition.
-
-    Returns:
-        The first of the new operations, or None when the definition cannot be had and the node stays.
-    """
-    names = Names()
-    model = ModelProto()
-    write_model_attributes(module, model)
-    model.ClearField("metadata_props")
-    model.graph.Clear()
-    model.graph.name = op.op_type
-    outside: dict[str, SSAValue] = {}
-    for operand in dict.fromkeys(op.operands):
-        name = names[operand]
-        value = _small_constant(operand)
-        if value is not None:
-            model.graph.initializer.append(tensor_to_proto(value, name))
-        else:
-            outside[name] = operand
-            model.graph.input.append(value_info(operand, name))
-    node = node_to_proto(op, names)
-    node.name = node.name or "node"
-    model.graph.node.append(node)
-    model.graph.output.extend(value_info(result, names[result]) for result in op.results)
-    try:
-        inlined = inliner.inline_selected_functions(model, [(op.domain, op.op_type)], inline_schema_functions=True)
-    except Exception:
-        # The inliner is foreign code: a definition that it cannot give is as good as none.
-        return None
-    if any((inner.domain, inner.op_type) == (node.domain, node.op_type) for inner in inlined.graph.node):
-        return None
-    del inlined.graph.value_info[:]
-    try:
-        body = main_function(import_model(inlined.SerializeToString()))
-    except UserError:
-        return None
-    return _spliced(op, body, [outside[name] for name in (value.name for value in inlined.graph.input)])
-
-
-def _small_constant(value: SSAValue) -> Attribute | None:
-    """The value of a constant that may be a shape, an axis or a size."""
-    owner = value.owner
-    if not isinstance(owner, nn.ConstantOp | InitializerOp):
-        return None
-    attribute = owner.value
-    if not isinstance(attribute, WeightsAttr) and not isa(attribute, DenseIntOrFPElementsAttr):
-        return None
-    return attribute if array_of(attribute).size <= LARGEST else None
-
-
-def _spliced(op: OnnxOp, body: FuncOp, operands: list[SSAValue]) -> Operation | None:
-    """Put the operations of a function without arguments' uses in place of a node."""
+def _replace(op: Operation, added: list[Operation], results: list[SSAValue]) -> None:
+    """Put operations in place of one, whose results their values become."""
     block = op.parent
-    assert block is not None
-    source = body.body.block
-    for argument, operand in zip(source.args, operands, strict=True):
-        argument.replace_all_uses_with(operand)
-    end = source.last_op
-    assert isinstance(end, ReturnOp)
-    results = list(end.operands)
-    end.detach()
-    end.erase()
-    first: Operation | None = None
-    for inner in list(source.ops):
-        inner.detach()
-        inner.location = op.location
-        if isinstance(inner, NodeOp):
-            inner.result_names = None
-        block.insert_op_before(inner, op)
-        first = first or inner
+    assert isinstance(block, Block)
+    for inner in added:
+        if inner.parent is None:
+            inner.location = op.location
+            block.insert_op_before(inner, op)
     for result, value in zip(op.results, results, strict=True):
         result.replace_all_uses_with(value)
     op.detach()
     op.erase()
-    return first

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from xdsl.dialects import func
+from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Operation, SSAValue
 
 from intaglio.errors import UserError
-from intaglio.interpreter.values import value_dtype, value_shape
+from intaglio.interpreter.values import tensor_type, value_dtype, value_shape
 from intaglio.ir.locations import describe, where
 from intaglio.lowering.host_to_relax.emitter import Emitter
 from intaglio.lowering.host_to_relax.registry import find_rule
-from intaglio.lowering.tvm import Expr, HostBuilder, build_function
+from intaglio.lowering.tvm import Expr, HostBuilder, build_function, carried_dtype
 
 
 def host_to_relax(function: func.FuncOp, regions: Mapping[str, int]) -> Any:
@@ -29,8 +30,14 @@ def host_to_relax(function: func.FuncOp, regions: Mapping[str, int]) -> Any:
         UserError: an operation cannot run on the host; the message names it and its node.
     """
     block = function.body.block
+    _check_values(block.args, "an argument")
     for op in block.ops:
-        if not isinstance(op, func.ReturnOp) and find_rule(op) is None:
+        if isinstance(op, func.ReturnOp):
+            _check_values(op.operands, "a result")
+            continue
+        if find_rule(op) is not None:
+            _check_values(op.results, describe(op))
+        else:
             raise UserError(
                 f"{describe(op)} cannot run on the host",
                 where=where(op.location),
@@ -51,6 +58,23 @@ def host_to_relax(function: func.FuncOp, regions: Mapping[str, int]) -> Any:
 
 
 def _emitted(emitter: Emitter, op: Operation, operands: list[Expr]) -> list[Expr]:
+    if all(0 in value_shape(result) for result in op.results):
+        # TVM has trouble with tensors without elements, and there is nothing to compute.
+        pairs = [(value_shape(result), carried_dtype(value_dtype(result)).name) for result in op.results]
+        return [emitter.apply("zeros", shape, dtype) for shape, dtype in pairs]
     function = find_rule(op)
     assert function is not None, "looked up before"
     return function(emitter, op, operands)
+
+
+def _check_values(values: Iterable[SSAValue], what: str) -> None:
+    """Check that values are tensors that host code can hold.
+
+    Raises:
+        UserError: one is no tensor, has a shape that is known at run time only, or elements that cannot be held.
+    """
+    for value in values:
+        kind = value.type
+        if not isinstance(kind, TensorType) or not tensor_type(value).has_static_shape():
+            raise UserError(f"{what} cannot run on the host: {kind} is not a tensor of a shape known at compile time")
+        value_dtype(value)

@@ -126,6 +126,48 @@ class Emitter:
         low, high = storage_bounds(kind, clamp)
         return self.cast(self.limit(shifted, low, high, "int64"), value_dtype(result))
 
+    def extreme(self, tensor: Expr, axes: Sequence[int], *, largest: bool, keepdims: bool) -> Expr:
+        """The largest or smallest elements of a float tensor over axes.
+
+        TVM begins with the largest finite number, and is wrong where all elements are infinite.
+        """
+        te, tirx = self.builder.te, self.builder.tirx
+        start = -math.inf if largest else math.inf
+        shape = [int(extent) for extent in tensor.ty.shape]
+
+        def combine(lhs: Expr, rhs: Expr) -> Expr:
+            return tirx.max(lhs, rhs) if largest else tirx.min(lhs, rhs)
+
+        def neutral(dtype: str) -> Expr:
+            return tirx.const(start, dtype)
+
+        reducer = te.comm_reducer(combine, neutral, name="extreme")
+
+        def computation(x: Expr) -> Expr:
+            met = {axis: te.reduce_axis((0, shape[axis]), name=f"k{axis}") for axis in axes}
+            kept = [axis for axis in range(len(shape)) if keepdims or axis not in met]
+
+            def element(*index: Expr) -> Expr:
+                places = dict(zip(kept, index, strict=True)) | met
+                return reducer(x(*(places[axis] for axis in range(len(shape)))), axis=list(met.values()))
+
+            return te.compute(tuple(1 if axis in met else shape[axis] for axis in kept), element, name="extreme")
+
+        return self.builder.compute("extreme", computation, tensor)
+
+    def log1p(self, tensor: Expr, dtype: DTypeLike) -> Expr:
+        """`log(1 + x)` of a float32 or float64 tensor, exact to rounding where `x` is small."""
+        te, tirx = self.builder.te, self.builder.tirx
+        name = np.dtype(dtype).name
+
+        def computation(x: Expr) -> Expr:
+            def element(*index: Expr) -> Expr:
+                return tirx.call_pure_extern(name, "log1pf" if name == "float32" else "log1p", x(*index))
+
+            return te.compute(x.shape, element, name="log1p")
+
+        return self.builder.compute("log1p", computation, tensor)
+
     def padded(
         self,
         tensor: Expr,

@@ -104,9 +104,10 @@ def _hard_swish(real: _Real, op: nn.HardSwishOp, x: Expr) -> Expr:
 
 
 def _softplus(real: _Real, op: nn.ActivationOp, x: Expr) -> Expr:
-    """`max(x, 0) + log(1 + exp(-|x|))`, in which nothing overflows."""
-    small = real("exp", real("multiply", real("abs", x), -1.0))
-    return real("add", real("maximum", x, 0.0), real("log", real("add", small, 1.0)))
+    """`max(x, 0) + log1p(exp(-|x|))`, in which nothing overflows or cancels."""
+    work = np.dtype(np.float64 if real.dtype == np.float64 else np.float32)
+    small = real.emitter.cast(real("exp", real("multiply", real("abs", x), -1.0)), work)
+    return real("add", real("maximum", x, 0.0), real.emitter.cast(real.emitter.log1p(small, work), real.dtype))
 
 
 def _mish(real: _Real, op: nn.MishOp, x: Expr) -> Expr:

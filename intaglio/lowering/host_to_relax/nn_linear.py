@@ -23,6 +23,22 @@ def _zero_point(value: SSAValue) -> int:
     return 0 if kind is None else kind.zero_point
 
 
+def _products(
+    emitter: Emitter,
+    kernel: str,
+    scalars: list[int],
+    operands: list[Expr],
+    result: tuple[tuple[int, ...], np.dtype[np.generic]],
+) -> Expr:
+    """Call a kernel on operands; floats of 16 bits, which BLAS has not, in float32."""
+    shape, dtype = result
+    if dtype.kind in "iu" or dtype.itemsize > 2:
+        return emitter.builder.packed(kernel, scalars, operands, [result])[0]
+    wide = [emitter.cast(operand, np.float32) for operand in operands]
+    (product,) = emitter.builder.packed(kernel, scalars, wide, [(shape, np.dtype(np.float32))])
+    return emitter.cast(product, dtype)
+
+
 def _product_dtype(op: nn.Conv2dOp | nn.ConvTranspose2dOp | nn.DenseOp | nn.MatmulOp) -> np.dtype[np.generic]:
     """The element type of the kernel's result: that of a float operation, 64-bit sums of a quantized one."""
     return value_dtype(op.result) if quantization(op.result) is None else np.dtype(np.int64)
@@ -46,27 +62,28 @@ def conv2d(emitter: Emitter, op: nn.Conv2dOp, operands: list[Expr]) -> list[Expr
     """Slide the window."""
     x, weight, *bias = operands
     scalars = [_zero_point(op.input), *op.strides.get_values(), *op.pads.get_values(), *op.dilations.get_values()]
-    product = emitter.builder.packed(
+    product = _products(
+        emitter,
         CONVOLUTION,
         [*(int(scalar) for scalar in scalars), op.groups.value.data],
         [x, weight],
-        [(value_shape(op.result), _product_dtype(op))],
+        (value_shape(op.result), _product_dtype(op)),
     )
-    return _finished(emitter, op, product[0], bias)
+    return _finished(emitter, op, product, bias)
 
 
 @rule(nn.ConvTranspose2dOp)
 def conv_transpose2d(emitter: Emitter, op: nn.ConvTranspose2dOp, operands: list[Expr]) -> list[Expr]:
     """A convolution with the turned kernel, of the input with its elements set apart by zeros."""
     x, weight, *bias = operands
-    topi, tirx, relax = emitter.builder.topi, emitter.builder.tirx, emitter.builder
+    topi, relax = emitter.builder.topi, emitter.builder
     strides, dilations = ([int(value) for value in values.get_values()] for values in (op.strides, op.dilations))
     kernel, dtype = value_shape(op.weight)[1:3], value_dtype(op.input)
     zero = _zero_point(op.input)
     if strides != [1, 1]:
 
         def apart(tensor: Expr) -> Expr:
-            return topi.nn.dilate(tensor, [1, *strides, 1], tirx.const(zero, dtype.name))
+            return topi.nn.dilate(tensor, [1, *strides, 1], zero)
 
         x = relax.compute("set_apart", apart, x)
     reach = [dilation * (extent - 1) for dilation, extent in zip(dilations, kernel, strict=True)] * 2
@@ -78,37 +95,40 @@ def conv_transpose2d(emitter: Emitter, op: nn.ConvTranspose2dOp, operands: list[
         x = relax.operator("strided_slice", x, [1, 2], cut[:2], end)
     x = emitter.padded(x, (0, *added[:2], 0), (0, *added[2:], 0), zero, dtype)
     turned = relax.operator("flip", relax.operator("flip", weight, 1), 2)
-    product = relax.packed(
+    product = _products(
+        emitter,
         CONVOLUTION,
         [zero, 1, 1, 0, 0, 0, 0, *dilations, op.groups.value.data],
         [x, turned],
-        [(value_shape(op.result), _product_dtype(op))],
+        (value_shape(op.result), _product_dtype(op)),
     )
-    return _finished(emitter, op, product[0], bias)
+    return _finished(emitter, op, product, bias)
 
 
 @rule(nn.DenseOp)
 def dense(emitter: Emitter, op: nn.DenseOp, operands: list[Expr]) -> list[Expr]:
     """Multiply by the transposed weight."""
     x, weight, *bias = operands
-    product = emitter.builder.packed(
+    product = _products(
+        emitter,
         MATRIX_PRODUCT,
         [_zero_point(op.input), 0, 1],
         [x, weight],
-        [(value_shape(op.result), _product_dtype(op))],
+        (value_shape(op.result), _product_dtype(op)),
     )
-    return _finished(emitter, op, product[0], bias)
+    return _finished(emitter, op, product, bias)
 
 
 @rule(nn.MatmulOp)
 def matmul(emitter: Emitter, op: nn.MatmulOp, operands: list[Expr]) -> list[Expr]:
     """Multiply matrices batch by batch."""
     lhs_kind, rhs_kind, result = quantization(op.lhs), quantization(op.rhs), quantization(op.result)
-    (product,) = emitter.builder.packed(
+    product = _products(
+        emitter,
         MATRIX_PRODUCT,
         [_zero_point(op.lhs), _zero_point(op.rhs), 0],
         operands,
-        [(value_shape(op.result), _product_dtype(op))],
+        (value_shape(op.result), _product_dtype(op)),
     )
     if lhs_kind is None or rhs_kind is None or result is None:
         return [emitter.clamped(product, op.result, op.clamp)]

@@ -32,7 +32,10 @@ def reduce(emitter: Emitter, op: nn.ReduceOp, operands: list[Expr]) -> list[Expr
         # TVM leaves the result of an empty reduction uninitialised.
         value = np.clip(nothing, np.iinfo(dtype).min, np.iinfo(dtype).max) if dtype.kind in "iu" else nothing
         return [emitter.constant(np.full(value_shape(op.result), value), dtype)]
-    return [emitter.builder.operator(operator, operands[0], axis=list(axes_of(op)), keepdims=True)]
+    axes = list(axes_of(op))
+    if operator in ("max", "min") and dtype.kind not in "iub":
+        return [emitter.extreme(operands[0], axes, largest=operator == "max", keepdims=True)]
+    return [emitter.builder.operator(operator, operands[0], axis=axes, keepdims=True)]
 
 
 def _quantized_sum(emitter: Emitter, op: nn.ReduceSumOp | nn.ReduceMeanOp, x: Expr) -> Expr:

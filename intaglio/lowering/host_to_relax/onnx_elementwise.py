@@ -127,7 +127,7 @@ def mod(node: HostNode) -> list[Expr]:
         def element(*index: Expr) -> Expr:
             x, y = a(*index), b(*index)
             if dtype.kind not in "iu":
-                return tirx.fmod(x, y)
+                return tirx.call_pure_extern(work.name, "fmodf" if work == np.float32 else "fmod", x, y)
             divisor = tirx.Select(y == zero, one, y)
             remainder = tirx.truncmod(x, divisor)
             if truncated or dtype.kind == "u":
@@ -207,13 +207,22 @@ def bitwise_negation(node: HostNode) -> list[Expr]:
 
 @onnx_rule("BitShift")
 def bit_shift(node: HostNode) -> list[Expr]:
-    """Bits moved left or right; moved by the width or more gives 0, which is undefined in TVM."""
+    """Bits moved left or right, the sign kept; by the width or more, or a negative number, all are moved out.
+
+    Such shifts are undefined in TVM.
+    """
     emitter, (x, amount) = node.emitter, node.operands
     dtype = node.dtype(0)
-    width = emitter.constant(8 * dtype.itemsize, dtype)
-    limited = emitter.apply("minimum", amount, emitter.constant(8 * dtype.itemsize - 1, dtype))
+    last = emitter.constant(8 * dtype.itemsize - 1, dtype)
+    inside = emitter.apply("less_equal", amount, last)
+    if dtype.kind == "i":
+        positive = emitter.apply("greater_equal", amount, emitter.constant(0, dtype))
+        inside = emitter.apply("logical_and", inside, positive)
+    limited = emitter.select(inside, amount, last)
+    if node.text("direction") != "LEFT" and dtype.kind == "i":
+        return [emitter.apply("right_shift", x, limited)]
     shifted = emitter.apply("left_shift" if node.text("direction") == "LEFT" else "right_shift", x, limited)
-    return [emitter.select(emitter.apply("less", amount, width), shifted, emitter.constant(0, dtype))]
+    return [emitter.select(inside, shifted, emitter.constant(0, dtype))]
 
 
 @onnx_rule("Where")
@@ -284,14 +293,13 @@ def leaky_relu(node: HostNode) -> list[Expr]:
 
 @onnx_rule("Softplus")
 def softplus(node: HostNode) -> list[Expr]:
-    """`log(1 + exp(x))` as `max(x, 0) + log(1 + exp(-|x|))`, which does not overflow."""
+    """`log(1 + exp(x))` as `max(x, 0) + log1p(exp(-|x|))`, which neither overflows nor cancels."""
     emitter = node.emitter
+    work = np.dtype(np.float64) if node.dtype(0).itemsize == 8 else np.dtype(np.float32)
 
     def compute(x: Expr) -> Expr:
-        dtype = np.dtype(np.float64) if node.dtype(0).itemsize == 8 else np.dtype(np.float32)
         decay = emitter.apply("exp", emitter.apply("negative", emitter.apply("abs", x)))
-        tail = emitter.apply("log", emitter.add(decay, emitter.constant(1, dtype)))
-        return emitter.add(emitter.apply("maximum", x, emitter.constant(0, dtype)), tail)
+        return emitter.add(emitter.apply("maximum", x, emitter.constant(0, work)), emitter.log1p(decay, work))
 
     return [in_single(emitter, node.dtype(0), node.operands, compute)]
 

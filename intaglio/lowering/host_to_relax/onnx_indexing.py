@@ -31,8 +31,6 @@ def gather(node: HostNode) -> list[Expr]:
     x, indices = node.operands
     shape = node.shape(0)
     axis = normal_axis(node.integer("axis"), len(shape))
-    if math.prod(node.output_shape()) == 0:
-        return [emitter.constant(np.zeros(node.output_shape()), node.output_dtype())]
     indices = counted_from_front(emitter, indices, shape[axis], node.dtype(1))
     return [emitter.apply("take", x, indices, axis=axis, mode="clip")]
 

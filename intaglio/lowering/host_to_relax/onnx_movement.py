@@ -47,8 +47,6 @@ def concat(node: HostNode) -> list[Expr]:
     """The inputs one after another; empty ones are left out."""
     axis = normal_axis(node.integer("axis", 1), len(node.output_shape()))
     filled = [x for index, x in enumerate(node.operands) if math.prod(node.shape(index))]
-    if not filled:
-        return [node.emitter.constant(np.zeros(node.output_shape()), node.output_dtype())]
     return [node.emitter.apply("concat", filled, axis=axis)]
 
 
@@ -65,8 +63,6 @@ def slice_of(node: HostNode) -> list[Expr]:
         dimension = normal_axis(axis, len(shape))
         parts[dimension] = parts[dimension][slice(start, end, step)]
     result = [len(part) for part in parts]
-    if 0 in result:
-        return [node.emitter.constant(np.zeros(result), node.output_dtype())]
     return [
         taken(node.emitter, node.operands[0], result, [part.start for part in parts], [part.step for part in parts])
     ]
@@ -84,7 +80,7 @@ def split(node: HostNode) -> list[Expr]:
         starts = [first if dimension == axis else 0 for dimension in range(len(shape))]
         first += extent[axis]
         if 0 in extent:
-            outputs.append(node.emitter.constant(np.zeros(extent), node.output_dtype(index)))
+            outputs.append(node.emitter.apply("zeros", extent, carried_dtype(node.output_dtype(index)).name))
         else:
             outputs.append(taken(node.emitter, node.operands[0], extent, starts, [1] * len(shape)))
     return outputs
@@ -93,8 +89,6 @@ def split(node: HostNode) -> list[Expr]:
 @onnx_rule("Expand")
 def expand(node: HostNode) -> list[Expr]:
     """Broadcast to the result's shape."""
-    if 0 in node.output_shape():
-        return [node.emitter.constant(np.zeros(node.output_shape()), node.output_dtype())]
     return [node.emitter.apply("broadcast_to", node.operands[0], node.output_shape())]
 
 
@@ -102,8 +96,6 @@ def expand(node: HostNode) -> list[Expr]:
 def tile(node: HostNode) -> list[Expr]:
     """Repetition; not by Relax, whose `tile` is computed wrongly on processors with AVX-512."""
     shape, result = node.shape(0), node.output_shape()
-    if 0 in result:
-        return [node.emitter.constant(np.zeros(result), node.output_dtype())]
     te = node.emitter.builder.te
 
     def computation(tensor: Expr) -> Expr:
@@ -199,8 +191,6 @@ def triangle(node: HostNode) -> list[Expr]:
     """The upper or lower triangle, zero elsewhere; `k` moves the diagonal."""
     emitter = node.emitter
     shape = node.shape(0)
-    if 0 in shape:
-        return [node.operands[0]]
     rows, columns = (np.arange(extent, dtype=np.int64) for extent in shape[-2:])
     distance = emitter.constant(columns[None, :] - rows[:, None], np.int64)
     k = node.expression("k")
@@ -228,7 +218,8 @@ def reverse_sequence(node: HostNode) -> list[Expr]:
         def element(*index: Expr) -> Expr:
             places = list(index)
             length = lengths[index[batch]]
-            places[time] = tirx.Select(index[time] < length, length - 1 - index[time], index[time])
+            step = tirx.Cast("int64", index[time])
+            places[time] = tirx.Select(step < length, length - 1 - step, step)
             return tensor(*places)
 
         return te.compute(shape, element, name="reverse")

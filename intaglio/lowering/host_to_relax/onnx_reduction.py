@@ -55,6 +55,8 @@ def reduction(node: HostNode) -> list[Expr]:
         x = emitter.cast(x, work)
 
     def reduced(operator: str, tensor: Expr, *, keepdims: bool = keep) -> Expr:
+        if operator in ("max", "min") and work.kind == "f" and axes:
+            return emitter.extreme(tensor, axes, largest=operator == "max", keepdims=keepdims)
         return emitter.apply(operator, tensor, axis=axes, keepdims=keepdims) if axes else tensor
 
     match kind:
@@ -83,6 +85,8 @@ def reduction(node: HostNode) -> list[Expr]:
 
 def _neutral(kind: str, dtype: np.dtype[Any]) -> float:
     value = _EMPTY[kind]
+    if dtype.kind == "b":
+        return value > 0
     if dtype.kind in "iu" and math.isinf(value):
         bounds = np.iinfo(dtype)
         return bounds.max if value > 0 else bounds.min

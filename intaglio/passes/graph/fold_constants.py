@@ -59,6 +59,29 @@ def constant_for(result: SSAValue, array: Array, key: str) -> nn.ConstantOp | No
         return None
 
 
+def computed_constants(op: Operation, max_elements: int) -> list[nn.ConstantOp] | None:
+    """Constants with the values of an operation's results, None when they are not known or too large."""
+    dialect = op.name.split(".")[0]
+    if dialect not in ("nn", "onnx") or isinstance(op, nn.ConstantOp | InitializerOp) or not op.results:
+        return None
+    if op.regions or not is_side_effect_free(op):
+        return None
+    operands = _known_operands(op)
+    if operands is None or _count_elements(op.results) > max(max_elements, _count_elements(op.operands)):
+        return None
+    try:
+        results = evaluate(op, operands)
+    except UserError:
+        # Operators of nn have rules for everything that verifies; what ONNX cannot run stays as it is.
+        if isinstance(op, NodeOp):
+            return None
+        raise
+    key = name_of(op) or op.name
+    constants = [constant_for(result, array, key) for result, array in zip(op.results, results, strict=True)]
+    made = [constant for constant in constants if constant is not None]
+    return made if len(made) == len(constants) else None
+
+
 @dataclass(frozen=True)
 class EvaluateOperation(RewritePattern):
     """An operation of constants to the constants that it computes.
@@ -70,30 +93,9 @@ class EvaluateOperation(RewritePattern):
 
     def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
         """Rewrite an operation whose operands are all known."""
-        dialect = op.name.split(".")[0]
-        if dialect not in ("nn", "onnx") or isinstance(op, nn.ConstantOp | InitializerOp) or not op.results:
-            return
-        if op.regions or not is_side_effect_free(op):
-            return
-        operands = _known_operands(op)
-        if operands is None or not self._is_worth_it(op):
-            return
-        try:
-            results = evaluate(op, operands)
-        except UserError:
-            # Operators of nn have rules for everything that verifies; what ONNX cannot run stays as it is.
-            if isinstance(op, NodeOp):
-                return
-            raise
-        key = name_of(op) or op.name
-        constants = [constant_for(result, array, key) for result, array in zip(op.results, results, strict=True)]
-        made = [constant for constant in constants if constant is not None]
-        if len(made) == len(constants):
-            rewriter.replace(op, made, [constant.result for constant in made])
-
-    def _is_worth_it(self, op: Operation) -> bool:
-        read, made = (_count_elements(values) for values in (op.operands, op.results))
-        return made <= max(self.max_elements, read)
+        constants = computed_constants(op, self.max_elements)
+        if constants is not None:
+            rewriter.replace(op, constants, [constant.result for constant in constants])
 
 
 def _known_operands(op: Operation) -> list[Array] | None:
