@@ -31,6 +31,7 @@ from intaglio.dialects.quant.containers import (
     uniform,
     uniform_per_axis,
 )
+from intaglio.dialects.quant.movement import reshaped, transposed
 from intaglio.dialects.quant.ops import DequantizeCastOp, ObserveOp, QuantizeCastOp, StorageCastOp
 from intaglio.dialects.quant.types import (
     AnyQuantizedType,
@@ -67,8 +68,10 @@ __all__ = [
     "element_type_of",
     "expressed_tensor_type",
     "is_quantized",
+    "reshaped",
     "storage_dtype",
     "storage_tensor_type",
+    "transposed",
     "uniform",
     "uniform_per_axis",
 ]
