@@ -138,8 +138,9 @@ class NetworkStatistics:
                 statistics.restore(
                     {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
                 )
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"the statistics are damaged: {error}", where=str(path)) from error
+        except (KeyError, TypeError, ValueError, UserError) as error:
+            reason = error.what if isinstance(error, UserError) else error
+            raise UserError(f"the statistics are damaged: {reason}", where=str(path)) from error
         if samples < 0 or len(result.tensors) != len(entries):
             raise UserError("the statistics are damaged: samples or names do not add up", where=str(path))
         result.samples = samples

@@ -72,12 +72,12 @@ def entropy_range(histogram: Histogram, bits: int, symmetric: bool) -> tuple[flo
         magnitudes = _magnitudes(counts, start)
         _, last = _best_window(magnitudes, 0, 1 << (bits - 1), move_first=False)
         limit = last * width
-        return max(histogram.low, -limit), min(histogram.high, limit)
+        return histogram.inside(-limit, limit)
     # Zero is always in the range: bins between it and the values exist, and are empty.
     counts = np.pad(counts, (max(start, 0), max(-start - counts.size, 0)))
     start = min(start, 0)
     first, last = _best_window(counts, -start, 1 << bits, move_first=start < 0)
-    return max(histogram.low, (start + first) * width), min(histogram.high, (start + last) * width)
+    return histogram.inside((start + first) * width, (start + last) * width)
 
 
 def _magnitudes(counts: Int64Array, start: int) -> Int64Array:

@@ -1,11 +1,11 @@
 """A histogram whose range grows with the values it sees, and which does not depend on their order.
 
 A bin is as wide as a power of two and starts at a multiple of its width: bin `j` holds `j * w <= x < (j + 1) * w`.
-The width is the smallest with which the range of all values takes at most twice the asked number of bins. When a
-value falls outside, the width doubles as often as needed and pairs of bins are added up. Because every bin of a wider
-grid is exactly two of the narrower one, the counts are those that the final grid would have given from the start:
-growth loses nothing, the order of samples does not matter, and histograms of parts of the data add up to that of
-the whole.
+The width is the smallest with which the range of all values, with zero, takes at most twice the asked number of bins
+(a quantizer's range always includes zero). When a value falls outside, the width doubles as often as needed and pairs
+of bins are added up. Because every bin of a wider grid is exactly two of the narrower one, the counts are those that
+the final grid would have given from the start: growth loses nothing, the order of samples does not matter, and
+histograms of parts of the data add up to that of the whole.
 
 Exact zeros are counted apart from their bin: every quantizer stores them without error, and behind a ReLU they are
 half of all values.
@@ -32,9 +32,6 @@ bin. Counting all values of a large network would take longer than computing the
 _SMALLEST_EXPONENT = -126
 """Of the bin width: its reciprocal must be a float32."""
 
-_LARGEST_INDEX_BITS = 23
-"""Bin indices stay below 2^23, so that a float32 holds them and their differences."""
-
 
 def counted(values: Array) -> Array:
     """The values of one sample that are counted: all, or at most `COUNTED_VALUES` evenly spaced ones.
@@ -57,8 +54,8 @@ class Histogram:
     """Counts of the values of one tensor.
 
     Attributes:
-        bins: the range takes at least this many bins, at most twice as many (fewer when the values differ too
-            little for a float32 to tell more apart).
+        bins: the range from the smallest to the largest value, with zero, takes at least this many bins, at most
+            twice as many (fewer only when values are so small that bins would be narrower than 2^-126).
         low: smallest value, infinity before the first.
         high: largest value, minus infinity before the first.
         zeros: how many of the counted values are exactly zero.
@@ -143,6 +140,10 @@ class Histogram:
             self.low, self.high, self.exponent, self.first, self.zeros = math.inf, -math.inf, 0, 0, 0
         self.counts = counts.copy()
 
+    def inside(self, low: float, high: float) -> tuple[float, float]:
+        """A range with its limits moved to the smallest and largest value when they are beyond them."""
+        return min(max(low, self.low), self.high), min(max(high, self.low), self.high)
+
     @property
     def total(self) -> int:
         """How many values were counted."""
@@ -186,10 +187,10 @@ def _index(value: float, exponent: int) -> int:
 
 
 def _exponent_for(low: float, high: float, most: int) -> int:
-    """The smallest exponent with which `low` to `high` takes at most `most` bins."""
-    magnitude = max(abs(low), abs(high))
-    exponent = max(_SMALLEST_EXPONENT, math.frexp(magnitude)[1] - _LARGEST_INDEX_BITS)
-    if high > low:
+    """The smallest exponent with which the range of the values and zero takes at most `most` bins."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    exponent = _SMALLEST_EXPONENT
+    if low < high:
         # Fewer than (high - low) / 2^exponent bins are not enough, so that no smaller exponent is right.
         exponent = max(exponent, math.frexp(high - low)[1] - 2 - (most - 1).bit_length())
     while _index(high, exponent) - _index(low, exponent) >= most:

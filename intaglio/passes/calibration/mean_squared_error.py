@@ -143,7 +143,7 @@ def least_squares_range(histogram: Histogram, bits: int, symmetric: bool) -> tup
     if symmetric:
         limit = max(-low, high)
         part, _ = _best_part(lambda parts: error(-limit * parts, limit * parts))
-        return max(histogram.low, -limit * part), min(histogram.high, limit * part)
+        return histogram.inside(-limit * part, limit * part)
     low_part, high_part, least = 1.0, 1.0, np.inf
     if low < 0 < high:
         low_part, least = _best_part(lambda parts: error(low * parts, high * parts))
@@ -158,7 +158,7 @@ def least_squares_range(histogram: Histogram, bits: int, symmetric: bool) -> tup
             low_part, least = _best_part(lambda parts, upper=upper: error(low * parts, np.full_like(parts, upper)))
         if low == 0 or high == 0 or before - least <= _RELATIVE_GAIN * before:
             break
-    return max(histogram.low, low * low_part), min(histogram.high, high * high_part)
+    return histogram.inside(low * low_part, high * high_part)
 
 
 def _best_part(error: Callable[[Float64Array], Float64Array]) -> tuple[float, float]:

@@ -31,7 +31,7 @@ def percentile_range(histogram: Histogram, percentile: float, symmetric: bool) -
     limits = np.unique(np.abs(positions))
     within = np.interp(limits, positions, running, right=1.0) - np.interp(-limits, positions, running, left=0.0)
     limit = float(np.interp(1 - rest, within, limits))
-    return max(histogram.low, -limit), min(histogram.high, limit)
+    return histogram.inside(-limit, limit)
 
 
 def _distribution(histogram: Histogram) -> tuple[Float64Array, Float64Array]:
