@@ -32,7 +32,7 @@ RANGES = {
 NETWORK = """
 func.func @main(%x: tensor<2xf32> {onnx.name = "input"}) -> tensor<2xf32> {
   %0 = quant.observe %x {method = "min_max"} : tensor<2xf32>
-  %1 = nn.add %0, %0 clamp <0.0, 6.0> : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32> 
+  %1 = nn.add %0, %0 clamp <0.0, 6.0> : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
     loc(fused["stem/Add", "stem/Relu"])
   %2 = quant.observe %1 {method = "min_max"} : tensor<2xf32> loc(fused["stem/Add", "stem/Relu"])
   func.return %2 : tensor<2xf32>
