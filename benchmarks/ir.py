@@ -21,6 +21,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+# ruff: noqa: PLC0415 (a measuring process imports what it measures)
+
 BOUNDS = {"resident": 1.3, "peak": 2.5, "time": 1.5}
 """Memory in terms of the weights' size; time in terms of `onnx.load` with shape inference."""
 
@@ -57,7 +59,7 @@ def write_model(path: Path, megabytes: float, layers: int) -> int:
 def import_it(path: str) -> object:
     from intaglio.frontend.importer import import_model
 
-    return import_model(path, batch=None, open_shapes=True)
+    return import_model(path, open_shapes=True)
 
 
 def load_it(path: str) -> object:

@@ -92,12 +92,32 @@ def _check_opsets(model: ModelProto, file: ModelFile) -> None:
             )
 
 
+_RANK_INPUTS: Mapping[str, int] = {
+    "CenterCropPad": 1,
+    "ConstantOfShape": 0,
+    "Expand": 1,
+    "Pad": 1,
+    "Reshape": 1,
+    "Resize": 2,
+    "Slice": 1,
+    "Squeeze": 1,
+    "Tile": 1,
+    "Unsqueeze": 1,
+    "Upsample": 1,
+}
+"""The inputs whose number of elements decides the rank of a result."""
+
+MAX_RANK = 1024
+"""Shape inference makes results of any rank, and memory ends before its numbers do."""
+
+
 class _Rules:
     """The rules of ONNX: nodes as the schemas of the model's opset say, values defined once and before their uses."""
 
     def __init__(self, file: ModelFile) -> None:
         self._where = file.where
         self._opsets = {canonical_domain(entry.domain): entry.version for entry in file.proto.opset_import}
+        self._extents: dict[str, Sequence[int]] = {}
 
     def check(self, graph: GraphProto, outer: frozenset[str]) -> None:
         """Check a graph whose nodes may use the values in `outer`."""
@@ -107,6 +127,11 @@ class _Rules:
         interface += [sparse.values.name for sparse in graph.sparse_initializer]
         for name in interface:
             self._define(name, defined, outer, "the graph")
+        if len({value.name for value in graph.input}) < len(graph.input):
+            raise UserError("two inputs of a graph have one name", where=self._where)
+        self._extents.update({tensor.name: tensor.dims for tensor in graph.initializer})
+        for value in true_inputs(graph):
+            self._extents[value.name] = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
         for node in graph.node:
             what = describe_node(node)
             self._check_schema(node, what)
@@ -116,6 +141,7 @@ class _Rules:
                         f'{what} uses "{name}", which no input, initializer or node before it defines',
                         where=self._where,
                     )
+            self._check_rank(node, what)
             for attribute in node.attribute:
                 if attribute.type == AttributeProto.GRAPH:
                     self.check(attribute.g, frozenset(defined))
@@ -149,6 +175,18 @@ class _Rules:
         )
         if message is not None:
             raise UserError(f"{what}: {message}", where=self._where)
+
+    def _check_rank(self, node: NodeProto, what: str) -> None:
+        position = _RANK_INPUTS.get(node.op_type)
+        if position is None or canonical_domain(node.domain) or position >= len(node.input):
+            return
+        name = node.input[position]
+        if any(extent > MAX_RANK for extent in self._extents.get(name, ())):
+            raise UserError(
+                f'{what} takes a shape from "{name}", which has {max(self._extents[name])} elements, '
+                f"more than {MAX_RANK}",
+                where=self._where,
+            )
 
     def _define(self, name: str, defined: set[str], outer: frozenset[str], what: str) -> None:
         if not name or (name in defined and name not in outer):

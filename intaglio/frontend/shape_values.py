@@ -42,7 +42,7 @@ def fold_shape_values(skeleton: ModelProto, types: Mapping[str, TypeProto]) -> b
         Whether any node was replaced.
     """
     graph = skeleton.graph
-    values = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    values = {tensor.name: array for tensor in graph.initializer if (array := _array_of(tensor)) is not None}
     kept: list[NodeProto] = []
     for node in graph.node:
         results = _evaluated(node, values, types, skeleton)
@@ -57,6 +57,14 @@ def fold_shape_values(skeleton: ModelProto, types: Mapping[str, TypeProto]) -> b
     graph.ClearField("node")
     graph.node.extend(kept)
     return True
+
+
+def _array_of(tensor: TensorProto) -> Array | None:
+    """The values of a tensor; None for a damaged one, which the importer refuses when it comes to it."""
+    try:
+        return numpy_helper.to_array(tensor)
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def constant_types(graph: GraphProto) -> dict[str, TypeProto]:

@@ -243,7 +243,7 @@ def _inferred(skeleton: ModelProto, where: str | None) -> GraphTypes:
             raise _inference_error(str(error), where) from error
         # The error is inside the function that defines an operator: onnx's own, so its node stays without a shape.
         inferred = shape_inference.infer_shapes(skeleton, check_type=True, data_prop=True)
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, MemoryError) as error:
         raise UserError(f"shape inference failed: {' '.join(str(error).split())[:200]}", where=where) from error
     return _collected(inferred.graph)
 

@@ -24,13 +24,15 @@ from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, ModuleOp, f32, i64
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 from xdsl.passes import ModulePass
+from xdsl.utils.exceptions import VerifyException
 from xdsl.utils.hints import isa
 
 from intaglio.dialects import nn
 from intaglio.dialects.onnx import InitializerOp, OnnxOp
 from intaglio.dialects.quant import DequantizeCastOp
 from intaglio.dialects.weights import WeightsAttr
-from intaglio.ir.locations import named
+from intaglio.errors import UserError
+from intaglio.ir.locations import name_of, named, where
 from intaglio.lowering import onnx_rules
 from intaglio.lowering.onnx_node import Builder, Node, find_rule, location_of
 
@@ -75,6 +77,7 @@ def _lower_node(op: OnnxOp) -> None:
     if not outputs:
         return
     builder = Builder(op, location_of(op))
+    before = op.prev_op
     if op.op_type == "Constant" and not op.domain:
         value = _constant(op, builder)
         made = None if value is None else [value]
@@ -82,7 +85,24 @@ def _lower_node(op: OnnxOp) -> None:
         rule = find_rule(op)
         made = None if rule is None else rule(Node(op), builder)
     if made is not None:
+        _verify_made(op, before)
         _replace(op, made)
+
+
+def _verify_made(op: OnnxOp, before: Operation | None) -> None:
+    """Verify what stands between `before` and a node, for ONNX's shape inference lets impossible shapes pass."""
+    block = op.parent
+    assert block is not None
+    made = block.first_op if before is None else before.next_op
+    while made is not None and made is not op:
+        try:
+            made.verify()
+        except VerifyException as error:
+            message = str(error).splitlines()[0]
+            name = name_of(op)
+            what = f'node "{name}" ({op.op_type})' if name else op.name
+            raise UserError(f"{what} is not valid: {message}", where=where(op.location)) from error
+        made = made.next_op
 
 
 def _replace(op: Operation, values: Sequence[SSAValue]) -> None:

@@ -551,3 +551,17 @@ def test_zoo_models_import_verify_print_and_parse_back(name: str):
     assert print_module(parse_module(text)) == text
     assert "?" not in text
     assert "tensor<*" not in text
+
+
+def test_two_inputs_of_one_name():
+    model = make_model([relu(source="w")], {"w": [2]}, ["y"], initializers={"w": np.ones(2, np.float32)})
+    model.graph.input.append(model.graph.input[0])
+    assert refused(model) == "error: two inputs of a graph have one name"
+
+
+def test_shapes_of_too_many_dimensions():
+    """Shape inference would make a result of as many dimensions as the input has elements."""
+    model = make_model([helper.make_node("Expand", ["x", "s"], ["y"], name="e")], {"x": [2]}, ["y"])
+    model.graph.input.append(helper.make_tensor_value_info("s", TensorProto.INT64, [2**62]))
+    expected = f'error: node "e" (Expand) takes a shape from "s", which has {2**62} elements, more than 1024'
+    assert refused(model) == expected
