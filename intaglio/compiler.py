@@ -27,6 +27,7 @@ from intaglio.passes.calibration.statistics import Grid
 from intaglio.passes.calibration.tensor_names import read_tensor_names
 from intaglio.passes.manager import InvalidIRError
 from intaglio.passes.partition.placement import HOST, TARGET, fail_on_host
+from intaglio.passes.quantization.quantized_models import is_quantized
 from intaglio.phases import PHASE, PHASE_NAMES, PHASES, CompileOptions, Phase, phase_index
 from intaglio.runtime.package import Package, write_package
 from intaglio.runtime.packaging import interface, package_of
@@ -85,15 +86,17 @@ def compile_model(
                 where=str(source),
                 hint="name the phase it comes from with --compile-from",
             )
-        check_options(options, first, last)
+        check_target(options)
         if options.ranges is not None:
             options = replace(options, tensor_names=read_tensor_names(source))
         module = import_phase(source, options, progress)
+        check_calibration(module, options, 1, last)
         _dump(module, 0, dump_phases_to)
         first = 1
     else:
         module = resume(source, compile_from)
-        check_options(options, first, last)
+        check_target(options)
+        check_calibration(module, options, first, last)
         _check_partitioned(module, options, first, str(source))
     for index in range(first, min(last + 1, len(PHASES) - 1)):
         run_phase(module, PHASES[index], options, progress)
@@ -104,21 +107,30 @@ def compile_model(
     return package_phase(module, output, progress)
 
 
-def check_options(options: CompileOptions, first: int, last: int) -> None:
-    """Find mistakes in options before work begins.
+def check_target(options: CompileOptions) -> None:
+    """Find out before work begins that there is no such target.
+
+    Raises:
+        UserError: there is none.
+    """
+    if options.target is not None and options.target != HOST:
+        load_target(options.target)
+
+
+def check_calibration(module: ModuleOp, options: CompileOptions, first: int, last: int) -> None:
+    """Find out before work begins that calibration data is missing; a quantized model needs none.
 
     Args:
+        module: the module before the first phase.
         options: what the user asked for.
         first: index of the first phase to run.
         last: index of the last phase to run.
 
     Raises:
-        UserError: there is no such target, or calibration data is missing.
+        UserError: it is needed and missing.
     """
-    if options.target is not None and options.target != HOST:
-        load_target(options.target)
     calibrates = first <= PHASE_NAMES.index("calibrate") <= last
-    if calibrates and options.calibration is None and options.ranges is None:
+    if calibrates and options.calibration is None and options.ranges is None and not is_quantized(module):
         raise UserError(
             "calibration data is needed to quantize the model",
             hint="--calibration DATA.npz, with one array for each model input, or --ranges FILE",
@@ -180,15 +192,20 @@ def _check_partitioned(module: ModuleOp, options: CompileOptions, first: int, wh
 def run_phase(module: ModuleOp, phase: Phase, options: CompileOptions, progress: Progress | None = None) -> None:
     """Run one of the phases between `import` and `package` on a module, in place.
 
+    The phases that quantize leave a model alone that comes quantized; what is float in it stays float.
+
     Raises:
-        UserError: something is wrong with the module or the options.
+        UserError: something is wrong with the module or the options, or calibration data is missing.
         InvalidIRError: the phase left a module that does not verify.
     """
     _report(progress, phase.name, 0, None)
     if phase.name == "graph":
         check_compilable(module)
+    if phase.name == "calibrate":
+        check_calibration(module, options, phase_index(phase.name, where="phase"), len(PHASES))
+    quantizes = phase.name in ("calibrate", "quantize")
     context = make_context()
-    for step in phase.steps:
+    for step in () if quantizes and is_quantized(module) else phase.steps:
         current = step.make(options)
         if isinstance(current, Calibrate):
             _calibrate(module, options, progress)

@@ -26,6 +26,7 @@ from intaglio.frontend.exporter import main_function
 from intaglio.interpreter.interpreter import Interpreter
 from intaglio.params import QuantizationParams, default_quantization
 from intaglio.passes.partition.placement import Placement, placement
+from intaglio.passes.quantization.quantized_models import is_quantized
 from intaglio.phases import PHASES, CompileOptions, Phase, Samples, phase_index
 from intaglio.runtime.package import Package, TensorSpec
 from intaglio.runtime.packaging import interface
@@ -93,19 +94,29 @@ class _Runnable:
 
 
 class Network(_Runnable):
-    """A float network: the module at the end of the phase `graph`."""
+    """A network as it was loaded, float as a rule: the module at the end of the phase `graph`."""
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether the model came quantized; `quantize` then needs no data."""
+        return is_quantized(self.module)
 
     def quantize(
-        self, calibration_data: str | Path | Samples, params: QuantizationParams = default_quantization
+        self,
+        calibration_data: str | Path | Samples | None = None,
+        params: QuantizationParams = default_quantization,
     ) -> QuantizedNetwork:
         """Calibrate and quantize; this network does not change.
 
+        A network that came quantized is taken as it is, what is float in it included.
+
         Args:
-            calibration_data: an `.npz` file, or samples: one array per input by name, of the input's shape.
-            params: how to quantize.
+            calibration_data: an `.npz` file, or samples: one array per input by name, of the input's shape. Needed
+                for a float network.
+            params: how to quantize a float network.
 
         Raises:
-            UserError: the data does not fit the model, is empty, or holds NaN.
+            UserError: the data is missing, does not fit the model, is empty, or holds NaN.
         """
         options = CompileOptions(calibration=calibration_data, params=params)
         module = self.module.clone()
