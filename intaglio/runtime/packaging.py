@@ -19,6 +19,7 @@ from intaglio.lowering.isa_to_bytes import program_binary
 from intaglio.lowering.tvm import compile_library, host_baseline
 from intaglio.passes.partition.placement import HOST, TARGET, placement
 from intaglio.runtime.package import Package, PlacedOperation, TensorSpec
+from intaglio.runtime.session import load_programs
 from intaglio.targets.binary import ProgramBinary
 from intaglio.targets.target import load_target
 
@@ -64,7 +65,8 @@ def package_of(module: ModuleOp) -> Package:
         module: a module at the end of phase `isa`.
 
     Raises:
-        UserError: the module is not at that phase, an operation cannot run on the host, or values are missing.
+        UserError: the module is not at that phase, an operation cannot run on the host, values are missing, or a
+            program breaks a rule of the accelerator (text that was edited may).
     """
     function = main_function(module)
     programs = [op for op in module.ops if isinstance(op, ProgramOp)]
@@ -77,6 +79,7 @@ def package_of(module: ModuleOp) -> Package:
     if description is not None:
         # In the module the target may be the path of a description; packages have no paths.
         regions = tuple(replace(region, target=description.name) for region in regions)
+    load_programs(description, regions)
     library = compile_library(host_to_relax(function, {region.name: index for index, region in enumerate(regions)}))
     inputs, outputs = interface(function)
     return Package(

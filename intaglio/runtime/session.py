@@ -8,7 +8,7 @@ outputs = session.run({"input": image})
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ from intaglio.errors import UserError
 from intaglio.runtime.host_library import HostLibrary
 from intaglio.runtime.package import Package, TensorSpec, read_package
 from intaglio.runtime.profile import PackageProfile, profile_programs
+from intaglio.targets.binary import ProgramBinary
 from intaglio.targets.simulator import Program
+from intaglio.targets.target import Target
 
 Array = NDArray[Any]
 
@@ -42,7 +44,7 @@ class Session:
 
     def __init__(self, package: str | Path | Package) -> None:
         self.package = package if isinstance(package, Package) else read_package(package)
-        self.programs = load_programs(self.package)
+        self.programs = load_programs(self.package.target, self.package.regions)
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -80,15 +82,17 @@ class Session:
         return profile_programs(self.programs)
 
 
-def load_programs(package: Package) -> list[Program]:
+def load_programs(target: Target | None, regions: Sequence[ProgramBinary]) -> list[Program]:
     """Decode and check the instruction stream of each region.
+
+    Args:
+        target: the accelerator; by default the preset that each region names.
+        regions: the programs.
 
     Raises:
         UserError: a stream breaks a rule of the accelerator; the instruction is named.
     """
-    if package.target is None:
-        return []
-    return [Program.from_binary(region, package.target) for region in package.regions]
+    return [Program.from_binary(region, target) for region in regions]
 
 
 def checked_feeds(feeds: Mapping[str, ArrayLike], inputs: tuple[TensorSpec, ...]) -> list[Array]:
