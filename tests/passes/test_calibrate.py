@@ -100,6 +100,17 @@ def test_nothing_to_calibrate():
         record_ranges(parse_module("func.func @main() { func.return }"), [])
 
 
+def test_nothing_to_calibrate_names_the_type_that_is_not_quantized():
+    text = """
+func.func @main(%x: tensor<4xf16>) -> tensor<4xf16> {
+  %0 = nn.relu %x : (tensor<4xf16>) -> tensor<4xf16> loc("act")
+  func.return %0 : tensor<4xf16>
+}
+"""
+    with pytest.raises(UserError, match=r'nn\.relu "act" .* computes in f16'):
+        record_ranges(parse_module(text), [])
+
+
 def test_no_samples():
     module = parse_module(NETWORK)
     with pytest.raises(UserError, match="no samples"):

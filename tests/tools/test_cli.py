@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -343,9 +344,15 @@ def test_a_dynamic_shape_without_a_shape(files: Files) -> None:
     assert "--shape input=" in message
 
 
-def test_an_unsupported_dtype(files: Files) -> None:
-    make_model(Path(files.model), dtype=TensorProto.COMPLEX64)
-    assert "COMPLEX64" in files.fail("compile", files.model, "-o", files.package, "--calibration", files.data).upper()
+@pytest.mark.parametrize(
+    ("dtype", "named"),
+    [(TensorProto.COMPLEX64, "complex64"), (TensorProto.DOUBLE, "f64"), (TensorProto.FLOAT16, "f16")],
+)
+def test_an_unsupported_dtype(files: Files, dtype: int, named: str) -> None:
+    make_model(Path(files.model), dtype=dtype)
+    message = files.fail("compile", files.model, "-o", files.package, "--calibration", files.data)
+    assert "stem/Conv" in message
+    assert named in message
 
 
 def test_a_truncated_model(files: Files) -> None:
@@ -401,6 +408,17 @@ def test_text_of_another_phase_or_target(files: Files) -> None:
     arguments = ("compile", text, "-o", files.package, "--compile-from=isa", "--target", "gen1-d16")
     assert "partitioned for gen1, not for gen1-d16" in files.fail(*arguments)
     assert "--compile-from" in files.fail("compile", text, "-o", files.package)
+
+
+def test_a_wait_that_was_edited_away_is_no_package(files: Files) -> None:
+    text = files.path("isa.mlir")
+    files.succeed("compile", files.model, "-o", text, "--calibration", files.data, "--compile-to", "isa")
+    edited, count = re.subn(r" wait \[[\d, ]+\]", "", Path(text).read_text(), count=1)
+    assert count == 1
+    Path(text).write_text(edited)
+    message = files.fail("compile", text, "-o", files.package, "--compile-from", "isa")
+    assert message.startswith("instruction ")
+    assert "stem/Conv" in message
 
 
 def test_text_with_a_syntax_error_names_the_place(files: Files) -> None:

@@ -19,13 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import DenseArrayBase, ModuleOp, StringAttr, f64
+from xdsl.dialects.builtin import AnyFloat, DenseArrayBase, ModuleOp, StringAttr, TensorType, f32, f64
 from xdsl.passes import ModulePass
+from xdsl.utils.hints import isa
 
 from intaglio.calibration_methods import CalibrationMethod
 from intaglio.data import checked_samples, load_samples
 from intaglio.errors import UserError
-from intaglio.ir.locations import where
+from intaglio.frontend.exporter import main_function
+from intaglio.ir.locations import describe, where
 from intaglio.passes.calibration.batches import samples_per_run, split_batches
 from intaglio.passes.calibration.collection import NetworkStatistics
 from intaglio.passes.calibration.float_graph import Array, FloatGraph
@@ -188,8 +190,20 @@ def _empty_statistics(module: ModuleOp) -> NetworkStatistics:
         except UserError as error:
             raise UserError(error.what, where=where(observer.location) or name, hint=error.hint) from error
     if not methods:
-        raise UserError("there is nothing to calibrate: @main has no observers", hint="run insert-observers first")
+        raise _nothing_to_calibrate(module)
     return NetworkStatistics(methods)
+
+
+def _nothing_to_calibrate(module: ModuleOp) -> UserError:
+    """The error of a module without observers; it names the type when that is why there can be none."""
+    for op in main_function(module).body.block.ops:
+        for kind in op.result_types:
+            element = kind.element_type if isa(kind, TensorType) else None
+            if isinstance(element, AnyFloat) and element != f32:
+                what = f"nothing can be quantized: {describe(op)} computes in {element}"
+                return UserError(what, hint="only float32 is quantized: convert the model to it")
+    what = "there is nothing to calibrate: @main has no observers"
+    return UserError(what, hint="run insert-observers first; where it puts none, nothing can be quantized")
 
 
 def _run_ahead(graph: FloatGraph, runs: Iterable[Mapping[str, Array]]) -> Generator[list[Array]]:
