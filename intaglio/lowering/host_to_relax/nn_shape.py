@@ -24,6 +24,9 @@ def constant(emitter: Emitter, op: nn.ConstantOp, operands: list[Expr]) -> list[
 @rule(nn.ReshapeOp)
 def reshape(emitter: Emitter, op: nn.ReshapeOp, operands: list[Expr]) -> list[Expr]:
     """The same elements in row-major order."""
+    if 0 in value_shape(op.result):
+        # TVM takes a size of 0 for that of the input.
+        return [emitter.constant(np.zeros(value_shape(op.result)), value_dtype(op.result))]
     return [emitter.builder.operator("reshape", operands[0], value_shape(op.result))]
 
 

@@ -204,6 +204,8 @@ def largest_or_smallest(node: Node, build: Builder) -> SSAValue | None:
             if number is None or number.size != 1 or static_shape(value) != node.result_shape:
                 continue
             bound = float(number.reshape(-1)[0])
+            if bound == (-np.inf if is_max else np.inf):
+                return value
             if not np.isnan(bound):
                 clamp = nn.ClampAttr.of(bound, np.inf) if is_max else nn.ClampAttr.of(-np.inf, bound)
                 return build.add(nn.ClipOp(value, value.type, clamp))

@@ -9,21 +9,21 @@
 ```
 
 Lowering from ONNX puts a transpose before and after every operation that has a layout. Two steps alternate until
-nothing changes. First transposes move below elementwise operations, activations, concat, pad and softmax, and
-two in a row become one or none; an operation of several operands is passed when the others are transposed
-alike, constants (transposed now) or hold their elements in the same order either way. Then what is left and
-moves only dimensions of size 1 becomes a reshape, and reshapes in a row become one or none. A transpose is not
+nothing changes. First transposes move below elementwise operations, activations, comparisons, concat, pad, slice,
+reductions and normalizations along one dimension (reshapes below the first two), and two in a row become one or none;
+an operation of several operands is passed when the others are transposed alike, constants (transposed now) or hold
+their elements in the same order either way. Then what is left and moves only dimensions of size 1 becomes a reshape,
+and reshapes in a row become one or none. A transpose is not
 moved towards the arguments, and none is added to make another one movable.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import IntegerAttr, ModuleOp, TensorType, i64
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
+from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 from xdsl.pattern_rewriter import PatternRewriter, RewritePattern, op_type_rewrite_pattern
 
@@ -31,40 +31,16 @@ from intaglio.dialects import nn
 from intaglio.dialects.nn import tensor_of
 from intaglio.dialects.nn.types import ints
 from intaglio.ir.rewriting import apply_patterns
-from intaglio.passes.graph.layout import (
-    Permutation,
-    before_transpose,
-    inverse,
-    moves_only_ones,
-    permutation_of,
+from intaglio.passes.graph.layout import before_transpose, inverse, moves_only_ones, permutation_of
+from intaglio.passes.graph.sinking import (
+    SinkBelowNormalization,
+    SinkBelowReduction,
+    SinkBelowSlice,
+    SinkBelowUnitReshape,
+    SinkReshapeBelowElementwise,
+    sink,
+    transposed_operand,
 )
-
-
-def transposed_operand(op: Operation, rank: int) -> nn.TransposeOp | None:
-    """The first operand that is a transpose of the given rank."""
-    owners = [operand.owner for operand in op.operands]
-    return next((o for o in owners if isinstance(o, nn.TransposeOp) and len(permutation_of(o)) == rank), None)
-
-
-def sink(
-    op: Operation,
-    permutation: Permutation,
-    operands: Sequence[SSAValue],
-    rewriter: PatternRewriter,
-    **properties: Attribute,
-) -> None:
-    """Replace `op` by its copy on untransposed operands, and a transpose of that copy's result."""
-    kind = tensor_of(op.results[0])
-    undo = inverse(permutation)
-    copy = type(op).create(
-        operands=operands,
-        result_types=[TensorType(kind.get_element_type(), [kind.get_shape()[k] for k in undo])],
-        properties={**op.properties, **properties},
-        attributes=op.attributes.copy(),
-        location=op.location,
-    )
-    after = nn.TransposeOp(copy.results[0], permutation)
-    rewriter.replace(op, [copy, after], [after.result])
 
 
 class ComposeTransposes(RewritePattern):
@@ -104,7 +80,7 @@ class TransposeConstant(RewritePattern):
 
 
 class SinkBelowElementwise(RewritePattern):
-    """`f(transpose(a), transpose(b))` to `transpose(f(a, b))` for activations and arithmetic.
+    """`f(transpose(a), transpose(b))` to `transpose(f(a, b))` for what computes element by element.
 
     Safe because elements are computed one by one; operands of lower rank are aligned as broadcasting does
     before their dimensions move.
@@ -112,9 +88,9 @@ class SinkBelowElementwise(RewritePattern):
 
     def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
         """Rewrite an operation that computes element by element, and has a transposed operand of full rank."""
-        if not isinstance(op, nn.ElementwiseOp | nn.ActivationOp):
+        if not isinstance(op, nn.ElementwiseOp | nn.ActivationOp | nn.CompareOp | nn.SelectOp | nn.CastOp):
             return
-        first = transposed_operand(op, len(tensor_of(op.result).get_shape()))
+        first = transposed_operand(op, len(tensor_of(op.results[0]).get_shape()))
         if first is None:
             return
         permutation = permutation_of(first)
@@ -164,22 +140,6 @@ class SinkBelowPad(RewritePattern):
         sink(op, permutation, [op.input.owner.input], rewriter, low=low, high=high)
 
 
-class SinkBelowSoftmax(RewritePattern):
-    """`softmax(transpose(x))` to `transpose(softmax(x))`.
-
-    Safe because softmax along the result's `axis` is softmax along the input's `permutation[axis]`.
-    """
-
-    @op_type_rewrite_pattern
-    def match_and_rewrite(self, op: nn.SoftmaxOp, rewriter: PatternRewriter) -> None:
-        """Rewrite a softmax of a transpose."""
-        if not isinstance(op.input.owner, nn.TransposeOp):
-            return
-        permutation = permutation_of(op.input.owner)
-        axis = IntegerAttr(permutation[op.axis.value.data], i64)
-        sink(op, permutation, [op.input.owner.input], rewriter, axis=axis)
-
-
 class TransposeToReshape(RewritePattern):
     """A transpose that moves only dimensions of size 1 to a reshape.
 
@@ -223,9 +183,13 @@ class FoldTransposes(ModulePass):
             ComposeTransposes(),
             TransposeConstant(),
             SinkBelowElementwise(),
+            SinkReshapeBelowElementwise(),
             SinkBelowConcat(),
             SinkBelowPad(),
-            SinkBelowSoftmax(),
+            SinkBelowSlice(),
+            SinkBelowReduction(),
+            SinkBelowNormalization(),
+            SinkBelowUnitReshape(),
         ]
         while apply_patterns(op, movement) | apply_patterns(op, [TransposeToReshape(), ComposeReshapes()]):
             pass

@@ -29,7 +29,7 @@ from intaglio.ir.locations import fuse
 from intaglio.ir.rewriting import apply_patterns
 from intaglio.passes.graph.matching import has_one_use
 
-Clamped = nn.Conv2dOp | nn.DenseOp | nn.MatmulOp | nn.ElementwiseOp | nn.AvgPool2dOp
+Clamped = nn.Conv2dOp | nn.ConvTranspose2dOp | nn.DenseOp | nn.MatmulOp | nn.ElementwiseOp | nn.AvgPool2dOp
 
 
 def clamp_of(op: Operation) -> nn.ClampAttr | None:
