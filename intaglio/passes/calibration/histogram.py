@@ -26,8 +26,10 @@ Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
 
 COUNTED_VALUES = 16384
-"""How many values of a tensor are counted for one sample, at most. 64 samples then give a million, hundreds for each
-bin. Counting all values of a large network would take longer than computing them."""
+"""How many values of a tensor are counted for one sample, at most. 64 samples then give a million, and that is what
+matters: clipping a value costs its square times its frequency, widening the range for it its square times
+1 / (12 * 255^2), so that values rarer than one in 780,000 do not move the best range of 8 bits, however large they
+are. Counting all values of a large network would take longer than computing them."""
 
 _SMALLEST_EXPONENT = -126
 """Of the bin width: its reciprocal must be a float32."""
