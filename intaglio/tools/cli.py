@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 DONE, CHECK_FAILED, INPUT_WRONG, COMPILER_WRONG, INTERRUPTED = 0, 1, 2, 3, 130
 
+_METHODS = "Calibration method: min_max, mse, moving_average, entropy, percentile or average."
+
 Parameters = ParamSpec("Parameters")
 Report = dict[str, Any]
 """What a command prints as JSON."""
@@ -61,7 +63,7 @@ def cli() -> None:
 @click.option("-o", "--output", required=True, help="The package to write, or with --compile-to the module's text.")
 @click.option("--calibration", metavar="DATA.npz", help="One array for each input, samples stacked on a first axis.")
 @click.option("--target", metavar="TARGET", help="gen1 or another preset, a description FILE.toml, or host.")
-@click.option("--method", metavar="METHOD", default="min_max", show_default=True, help="Calibration method.")
+@click.option("--method", metavar="METHOD", default="min_max", show_default=True, help=_METHODS)
 @click.option("--ranges", metavar="FILE", help="Ranges that `intaglio calibrate` wrote, or AIMET's encodings.")
 @click.option("--shape", "shapes", metavar="NAME=1,3,224,224", multiple=True, help="Shape of an input; repeatable.")
 @click.option("--compile-to", metavar="PHASE", default="package", help="Stop after this phase and write its text.")
@@ -155,7 +157,7 @@ def _parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
 @click.argument("model")
 @click.option("-o", "--output", required=True, help="The file of ranges to write.")
 @click.option("--calibration", metavar="DATA.npz", help="One array for each input, samples stacked on a first axis.")
-@click.option("--method", metavar="METHOD", default="min_max", show_default=True, help="Such as mse or percentile.")
+@click.option("--method", metavar="METHOD", default="min_max", show_default=True, help=_METHODS)
 @click.option("--bits", type=click.IntRange(2, 16), default=8, show_default=True, help="Width that values will have.")
 @click.option("--symmetric", is_flag=True, help="Choose ranges for symmetric quantization.")
 @click.option("--statistics", metavar="FILE", help="Keep the statistics here, and go on from them if interrupted.")
@@ -184,7 +186,7 @@ def calibrate_command(
     file_format: str,
     shapes: Sequence[str],
 ) -> Report:
-    """Run MODEL on data and write the range of every tensor to be quantized.
+    """Run MODEL on data and write the tensors' ranges.
 
     The file can be read, edited, and given to `compile --ranges`. Statistics of several machines, each of which
     calibrated a part of the data, are added up with --merge.
@@ -218,7 +220,10 @@ def calibrate_command(
 @click.option("--outputs", required=True, metavar="Y.npz", help="File to write, one array for each output.")
 @_command
 def run_command(package: str, inputs: str, outputs: str) -> Report:
-    """Run PACKAGE on samples: the host's part in this process, the accelerator's in the simulator."""
+    """Run PACKAGE on samples.
+
+    The host's part runs in this process, the accelerator's in the simulator.
+    """
     from intaglio.tools.progress import sample_progress
     from intaglio.tools.running import run_package
 
@@ -233,7 +238,10 @@ def run_command(package: str, inputs: str, outputs: str) -> Report:
 @click.argument("package")
 @_command
 def profile_command(package: str) -> Report:
-    """Show what running PACKAGE once costs on the accelerator, layer by layer."""
+    """Show the cost of PACKAGE, layer by layer.
+
+    The cost is that of running it once on the accelerator; it does not depend on the input.
+    """
     from intaglio.runtime.session import Session
     from intaglio.tools.package_report import print_profile
 
@@ -244,13 +252,16 @@ def profile_command(package: str) -> Report:
 
 
 @cli.command("inspect")
-@click.argument("path", metavar="ANYTHING", required=False)
+@click.argument("path", metavar="[ANYTHING]", required=False)
 @click.option("--placement", is_flag=True, help="Show where each operation runs, and why on the host.")
 @click.option("--disassemble", is_flag=True, help="Show a package's instructions with the ONNX names they come from.")
 @click.option("--phases", is_flag=True, help="Show the phases of the compiler and their passes.")
 @_command
 def inspect_command(path: str | None, placement: bool, disassemble: bool, phases: bool) -> Report:
-    """Show what is in ANYTHING: an ONNX model, the text of a module, a package, or a file of samples."""
+    """Show what is in a file.
+
+    ANYTHING is an ONNX model, the text of a module, a package, or a file of samples.
+    """
     from intaglio.tools import inspection
 
     if phases == (path is not None):

@@ -463,10 +463,20 @@ def test_a_mistake_of_ours_is_no_traceback_either(files: Files, monkeypatch: pyt
 
 
 def test_help_of_every_command(files: Files) -> None:
-    for command in ([], ["compile"], ["run"], ["profile"], ["inspect"]):
+    for command in ([], ["compile"], ["run"], ["profile"], ["inspect"], ["calibrate"]):
         out = files.succeed(*command, "--help")
         assert out.startswith("Usage: intaglio")
+        assert not re.search(r"^  \w.*\.\.\.$", out, re.MULTILINE), "a summary is too long for its line"
     assert files.run()[0] == 2
+
+
+@pytest.mark.parametrize("command", ["compile", "calibrate"])
+def test_help_names_the_calibration_methods(files: Files, command: str) -> None:
+    out = files.succeed(command, "--help")
+    message = files.fail("compile", files.model, "-o", files.package, "--method", "guess")
+    names = message.rpartition("supported methods: ")[2].strip().split(", ")
+    assert len(names) > 1
+    assert all(re.search(rf"\b{name}\b", out) for name in names)
 
 
 def test_the_command_as_a_process(files: Files) -> None:
