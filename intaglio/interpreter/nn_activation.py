@@ -13,7 +13,7 @@ import numpy as np
 from intaglio.dialects import nn
 from intaglio.errors import UserError
 from intaglio.interpreter.registry import rule
-from intaglio.interpreter.table_functions import TABLE_KINDS, table_function
+from intaglio.interpreter.table_functions import table_function
 from intaglio.interpreter.values import (
     Array,
     centered,
@@ -67,7 +67,7 @@ def tabulated(op: nn.ActivationOp, x: Array, function: Callable[[Array], Array])
     return table[x.astype(np.int64) + 128]
 
 
-@rule(*TABLE_KINDS)
+@rule(*nn.TABLE_OPS)
 def table_activation(op: nn.ActivationOp, operands: list[Array]) -> list[Array]:
     """Apply the operation's function."""
     return [tabulated(op, operands[0], table_function(op))]

@@ -13,29 +13,9 @@ from intaglio.numerics.tables import TABLE_FUNCTIONS
 
 RealFunction = Callable[[np.ndarray[Any, np.dtype[np.float64]]], np.ndarray[Any, np.dtype[np.float64]]]
 
-TABLE_KINDS: tuple[type[nn.ActivationOp], ...] = (
-    nn.AbsOp,
-    nn.EluOp,
-    nn.ErfOp,
-    nn.ExpOp,
-    nn.GeluOp,
-    nn.HardSigmoidOp,
-    nn.HardSwishOp,
-    nn.LeakyReluOp,
-    nn.LogOp,
-    nn.MishOp,
-    nn.ReciprocalOp,
-    nn.SigmoidOp,
-    nn.SiluOp,
-    nn.SoftplusOp,
-    nn.SqrtOp,
-    nn.TanhOp,
-)
-"""The activations that are no clamps."""
-
 
 def table_function(op: nn.ActivationOp) -> RealFunction:
-    """The function of float64 arrays that an operation of one of `TABLE_KINDS` applies."""
+    """The function of float64 arrays that an operation of one of `nn.TABLE_OPS` applies."""
     match op:
         case nn.HardSigmoidOp():
             parameters = {"alpha": op.alpha.value.data, "beta": op.beta.value.data}

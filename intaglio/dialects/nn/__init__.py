@@ -132,8 +132,29 @@ Nn = Dialect(
     [ClampAttr, WeightsAttr],
 )
 
+TABLE_OPS: tuple[type[ActivationOp], ...] = (
+    AbsOp,
+    EluOp,
+    ErfOp,
+    ExpOp,
+    GeluOp,
+    HardSigmoidOp,
+    HardSwishOp,
+    LeakyReluOp,
+    LogOp,
+    MishOp,
+    ReciprocalOp,
+    SigmoidOp,
+    SiluOp,
+    SoftplusOp,
+    SqrtOp,
+    TanhOp,
+)
+"""The activations that on quantized tensors are tables: all but those that limit."""
+
 __all__ = [
     "NEAREST",
+    "TABLE_OPS",
     "AbsOp",
     "ActivationOp",
     "AddOp",

@@ -10,7 +10,7 @@ import numpy as np
 
 from intaglio.dialects import nn
 from intaglio.errors import UserError
-from intaglio.interpreter.table_functions import TABLE_KINDS, table_function
+from intaglio.interpreter.table_functions import table_function
 from intaglio.interpreter.values import quantization, value_dtype
 from intaglio.ir.locations import describe
 from intaglio.lowering.host_to_relax.emitter import Emitter
@@ -60,7 +60,7 @@ def _tabulated(emitter: Emitter, op: nn.ActivationOp, x: Expr) -> Expr:
     return emitter.builder.operator("take", entries, index, axis=0, mode="clip")
 
 
-@rule(*TABLE_KINDS)
+@rule(*nn.TABLE_OPS)
 def table_activation(emitter: Emitter, op: nn.ActivationOp, operands: list[Expr]) -> list[Expr]:
     """A table of quantized tensors, else the function in the tensor's own precision."""
     if quantization(op.input) is not None:

@@ -18,6 +18,7 @@ from intaglio.dialects.npu import Bounds, Scale
 from intaglio.dialects.quant import UniformQuantizedPerAxisType, UniformQuantizedType
 from intaglio.dialects.weights import array_of
 from intaglio.errors import UserError
+from intaglio.interpreter.table_functions import table_function
 from intaglio.ir.locations import describe
 from intaglio.lowering.tiling.geometry import Axis, Shape, Window
 from intaglio.lowering.tiling.layers import (
@@ -40,7 +41,7 @@ from intaglio.lowering.tiling.layers import (
 )
 from intaglio.numerics.clamp import clamp_bounds
 from intaglio.numerics.requantization import add_multipliers, average_multiplier, quantize_multiplier
-from intaglio.numerics.tables import TABLE_FUNCTIONS, table_int8
+from intaglio.numerics.tables import table_int8
 
 
 @dataclass
@@ -329,13 +330,11 @@ def _clip(op: nn.ReluOp | nn.ClipOp, source: Callable[..., Source], output: Call
     )
 
 
-def _table(
-    function: Callable[..., Any], op: nn.ActivationOp, source: Callable[..., Source], output: Callable[[], Tensor]
-) -> Layer:
+def _table(op: nn.ActivationOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> Layer:
     kind, result = quantization_of(op.input), quantization_of(op.result)
     shape = as_rows(shape_of(op.input))
     table = table_int8(
-        function,
+        table_function(op),
         kind.scale,
         kind.zero_point,
         result.scale,
@@ -344,11 +343,6 @@ def _table(
         result.storage_max,
     )
     return TableLayer(op.location, (source(op.input, shape),), output(), shape, table=table)
-
-
-def _hard_sigmoid(op: nn.HardSigmoidOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> Layer:
-    function = partial(TABLE_FUNCTIONS["hard_sigmoid"], alpha=op.alpha.value.data, beta=op.beta.value.data)
-    return _table(function, op, source, output)
 
 
 _READERS: dict[type[Operation], Reader] = {
@@ -361,8 +355,5 @@ _READERS: dict[type[Operation], Reader] = {
     nn.MulOp: _product,
     nn.ReluOp: _clip,
     nn.ClipOp: _clip,
-    nn.HardSigmoidOp: _hard_sigmoid,
-    nn.HardSwishOp: partial(_table, TABLE_FUNCTIONS["hard_swish"]),
-    nn.SigmoidOp: partial(_table, TABLE_FUNCTIONS["sigmoid"]),
-    nn.TanhOp: partial(_table, TABLE_FUNCTIONS["tanh"]),
+    **dict.fromkeys(nn.TABLE_OPS, _table),
 }

@@ -6,9 +6,9 @@ quantizer gives every group of values that share parameters the union of their r
 An operation is one of four kinds, by its class:
 
 - *own range*: its result gets parameters of its own (convolution, addition, table functions, average pool);
-- *keeps range*: its result has its input's parameters, and it is always quantized (max pool);
+- *keeps range*: its result has its input's parameters, and it is always quantized (max pool, largest element);
 - *moves elements*: likewise, but quantized only when an input already is, so that a change of layout at the
-  network's input stays in floats and the cast comes after it (reshape, transpose, concat, pad);
+  network's input stays in floats and the cast comes after it (reshape, transpose, concat, pad, slice, nearest resize);
 - anything else stays float.
 """
 
@@ -25,17 +25,31 @@ from intaglio.dialects import nn
 from intaglio.dialects.quant import ObserveOp
 from intaglio.dialects.weights import array_of
 
+LAYERS = (nn.Conv2dOp, nn.ConvTranspose2dOp, nn.DenseOp)
+"""The operations with constant weights and bias."""
+
 OWN_RANGE: tuple[type[Operation], ...] = (
-    nn.Conv2dOp,
-    nn.DenseOp,
+    *LAYERS,
     nn.AddOp,
     nn.SubOp,
     nn.MulOp,
     nn.ActivationOp,
     nn.AvgPool2dOp,
+    nn.ReduceMeanOp,
+    nn.ReduceSumOp,
 )
-KEEPS_RANGE: tuple[type[Operation], ...] = (nn.MaxPool2dOp,)
-MOVES_ELEMENTS: tuple[type[Operation], ...] = (nn.ReshapeOp, nn.TransposeOp, nn.ConcatOp, nn.PadOp)
+KEEPS_RANGE: tuple[type[Operation], ...] = (nn.MaxPool2dOp, nn.ReduceMaxOp, nn.ReduceMinOp)
+MOVES_ELEMENTS: tuple[type[Operation], ...] = (
+    nn.ReshapeOp,
+    nn.TransposeOp,
+    nn.ConcatOp,
+    nn.PadOp,
+    nn.SliceOp,
+    nn.BroadcastOp,
+    nn.ResizeOp,
+)
+STAYS_FLOAT: tuple[type[Operation], ...] = (nn.ExpOp, nn.LogOp, nn.ReciprocalOp)
+"""Functions whose results span orders of magnitude, which one scale cannot."""
 
 
 def constant_of(value: SSAValue | None) -> nn.ConstantOp | None:
@@ -53,7 +67,7 @@ def unobserved(value: SSAValue) -> SSAValue:
 
 def activations(op: Operation) -> list[SSAValue]:
     """The operands that are quantized as activations: all but weights and biases; observers looked through."""
-    operands = op.operands[:1] if isinstance(op, nn.Conv2dOp | nn.DenseOp) else op.operands
+    operands = op.operands[:1] if isinstance(op, LAYERS) else op.operands
     return [unobserved(operand) for operand in operands]
 
 
@@ -111,7 +125,9 @@ class Coverage:
         return list(values)
 
     def _runs_quantized(self, op: Operation) -> bool:
-        if not all(_is_f32_tensor(value) for value in (*op.operands, *op.results)):
+        if not all(_is_f32_tensor(value) for value in (*op.operands, *op.results)) or isinstance(op, STAYS_FLOAT):
+            return False
+        if isinstance(op, nn.ResizeOp) and op.mode.data not in nn.NEAREST:
             return False
         inputs = [value for value in activations(op) if constant_of(value) is None]
         if isinstance(op, MOVES_ELEMENTS):
@@ -133,7 +149,7 @@ class Coverage:
 
 def _parameters(op: Operation) -> Sequence[SSAValue]:
     """Weights and biases."""
-    return op.operands[1:] if isinstance(op, nn.Conv2dOp | nn.DenseOp) else ()
+    return op.operands[1:] if isinstance(op, LAYERS) else ()
 
 
 def _is_f32_tensor(value: SSAValue) -> bool:

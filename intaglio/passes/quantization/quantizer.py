@@ -28,12 +28,13 @@ from intaglio.dialects.weights import WeightsAttr, array_of, constant_attr
 from intaglio.errors import UserError
 from intaglio.ir.locations import describe, describe_value, where
 from intaglio.numerics.quantization import choose_parameters, choose_weight_scales, quantize
-from intaglio.passes.quantization.coverage import Coverage, activations, constant_of, defining_block, range_of
+from intaglio.passes.quantization.coverage import LAYERS, Coverage, activations, constant_of, defining_block, range_of
 
 FIXED_RANGES: dict[type[Operation], tuple[float, float]] = {
     nn.SigmoidOp: (0.0, 1.0),
     nn.HardSigmoidOp: (0.0, 1.0),
     nn.TanhOp: (-1.0, 1.0),
+    nn.ErfOp: (-1.0, 1.0),
 }
 """Bounds that a function never leaves, whatever a hand-written range says."""
 
@@ -193,7 +194,7 @@ class Quantizer:
             else self._type_of_range(*range_of(array_of(constant.value))).scale
             for value in activations(op)
         ]
-        if isinstance(op, nn.Conv2dOp | nn.DenseOp) and (weight := constant_of(op.weight)) is not None:
+        if isinstance(op, LAYERS) and (weight := constant_of(op.weight)) is not None:
             scales.append(float(choose_weight_scales(array_of(weight.value), None)))
             return math.prod(scales)
         return math.prod(scales) if isinstance(op, nn.MulOp) else max(scales)

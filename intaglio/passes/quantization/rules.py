@@ -12,7 +12,7 @@ from xdsl.ir import Operation
 
 from intaglio.dialects import nn
 from intaglio.dialects.weights import array_of
-from intaglio.passes.quantization.coverage import constant_of
+from intaglio.passes.quantization.coverage import KEEPS_RANGE, MOVES_ELEMENTS, constant_of
 from intaglio.passes.quantization.linear import quantize_linear
 from intaglio.passes.quantization.quantizer import Quantizer
 
@@ -41,8 +41,8 @@ def rule_of(op: Operation) -> Rule:
     return next(_RULES[kind] for kind in type(op).__mro__ if kind in _RULES)
 
 
-@rule(nn.Conv2dOp, nn.DenseOp)
-def linear(op: nn.Conv2dOp | nn.DenseOp, quantizer: Quantizer) -> None:
+@rule(nn.Conv2dOp, nn.ConvTranspose2dOp, nn.DenseOp)
+def linear(op: nn.Conv2dOp | nn.ConvTranspose2dOp | nn.DenseOp, quantizer: Quantizer) -> None:
     """Integer weights and bias; the fused activation stays in real values."""
     weight, bias = constant_of(op.weight), constant_of(op.bias)
     assert weight is not None
@@ -63,13 +63,13 @@ def linear(op: nn.Conv2dOp | nn.DenseOp, quantizer: Quantizer) -> None:
     quantizer.rebuild(op, operands)
 
 
-@rule(nn.AddOp, nn.SubOp, nn.MulOp, nn.ActivationOp, nn.AvgPool2dOp)
+@rule(nn.AddOp, nn.SubOp, nn.MulOp, nn.ActivationOp, nn.AvgPool2dOp, nn.ReduceMeanOp, nn.ReduceSumOp)
 def own_range(op: Operation, quantizer: Quantizer) -> None:
     """The same operation; each operand keeps its parameters, and the result has those of its range."""
     quantizer.rebuild(op, [quantizer.activation(operand) for operand in op.operands])
 
 
-@rule(nn.MaxPool2dOp, nn.ReshapeOp, nn.TransposeOp, nn.ConcatOp, nn.PadOp)
+@rule(*KEEPS_RANGE, *MOVES_ELEMENTS)
 def common_range(op: Operation, quantizer: Quantizer) -> None:
     """The same operation; operands and result, which form one group, have the same parameters."""
     shared = quantizer.element_type(op.results[0])
