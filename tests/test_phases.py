@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import os
 import shutil
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -62,6 +65,21 @@ def test_resuming_gives_the_same_package(name: str, phase: str, tmp_path: Path) 
 @pytest.mark.parametrize("phase", ["quantize", "partition", "isa"])
 def test_resuming_gives_the_same_package_for_the_host(phase: str, tmp_path: Path) -> None:
     assert resumed("fashion_resnet8", phase, tmp_path, "host") == straight_through("fashion_resnet8", "host")[0]
+
+
+@pytest.mark.parametrize("seed", ["0", "4242"])
+def test_another_process_gives_the_same_package(seed: str, tmp_path: Path) -> None:
+    example = EXAMPLES / "fashion_resnet8"
+    command = ["compile", example / "model.onnx", "-o", "a.igpkg", "--calibration", example / "calibration.npz"]
+    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(EXAMPLES.parent)}
+    subprocess.run(
+        [sys.executable, "-m", "intaglio.tools.cli", *command, "--target", "gen1"],
+        cwd=tmp_path,
+        env=environment,
+        check=True,
+        capture_output=True,
+    )
+    assert (tmp_path / "a.igpkg").read_bytes() == straight_through("fashion_resnet8")[0]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
