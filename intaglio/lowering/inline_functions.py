@@ -21,14 +21,16 @@ It runs after `onnx-to-nn`, which takes what `nn` has an operation for; the resu
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
-from onnx import NodeProto, defs, helper, inliner
+import numpy as np
+from onnx import FunctionProto, ModelProto, NodeProto, defs, helper, inliner
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.ir import Attribute, Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 
 from intaglio.dialects.onnx import NodeOp, OnnxOp
@@ -36,12 +38,17 @@ from intaglio.errors import UserError
 from intaglio.frontend.exporter import main_function
 from intaglio.frontend.importer import import_model
 from intaglio.frontend.node_model import node_model
+from intaglio.interpreter.values import tensor_type, value_shape
 from intaglio.lowering.control_flow import CONTROL_FLOW, replaced_control_flow
 from intaglio.lowering.host_to_relax.registry import find_rule
-from intaglio.passes.graph.fold_constants import computed_constants
+from intaglio.lowering.onnx_node import Node, normal_axis
+from intaglio.passes.graph.fold_constants import computed_constants, known_value
 
 _MAX_ELEMENTS = 65536
 """Constants of more elements are not folded here."""
+
+_DEFINITIONS = "intaglio.definitions"
+"""Domain of definitions while they are being inlined."""
 
 
 @dataclass(frozen=True)
@@ -93,10 +100,7 @@ class _Inliner:
 
     def _with_shapes(self, op: OnnxOp) -> OnnxOp:
         """The node with the result types that ONNX infers now that more is known of its operands."""
-        body = self._imported(op, inline=False)
-        if body is None or not isinstance(body.body.block.last_op, ReturnOp):
-            return op
-        kinds = [value.type for value in body.body.block.last_op.operands]
+        kinds = self._inferred(op)
         if kinds == [result.type for result in op.results]:
             return op
         made = type(op).create(
@@ -108,6 +112,22 @@ class _Inliner:
         )
         _replace(op, [made], list(made.results))
         return made
+
+    def _inferred(self, op: OnnxOp) -> list[Attribute]:
+        body = self._imported(op, inline=False)
+        kinds = [result.type for result in op.results]
+        if body is not None and isinstance(body.body.block.last_op, ReturnOp):
+            kinds = [value.type for value in body.body.block.last_op.operands]
+        condition = known_value(op.operands[1]) if op.op_type == "Compress" else None
+        if condition is not None and _is_static(op.operands[0]):
+            # ONNX does not infer this one, whose shape depends on values.
+            shape, node = list(value_shape(op.operands[0])), Node(op)
+            axis = normal_axis(node.integer("axis"), len(shape)) if node.has("axis") else None
+            if axis is None:
+                shape, axis = [math.prod(shape)], 0
+            shape[axis] = int(np.count_nonzero(condition[: shape[axis]]))
+            kinds = [TensorType(tensor_type(op.operands[0]).get_element_type(), shape)]
+        return kinds
 
     def _defined(self, op: OnnxOp) -> Operation | None:
         """Replace a node by its definition.
@@ -139,18 +159,12 @@ class _Inliner:
 
     def _imported(self, op: OnnxOp, *, inline: bool) -> FuncOp | None:
         """The node, or its definition, as a function; None when ONNX does not give it."""
-        if op.regions:
+        if op.regions or not all(_is_static(operand) for operand in op.operands):
             return None
         try:
             model = node_model(self._module, op).model
             if inline:
-                _add_defaults(model.graph.node[0], op)
-                model = inliner.inline_selected_functions(
-                    model, [(op.domain, op.op_type)], inline_schema_functions=True
-                )
-                if any((node.domain, node.op_type) == (op.domain, op.op_type) for node in model.graph.node):
-                    return None
-                del model.graph.value_info[:]
+                model = _with_definition(model, op)
             for output in model.graph.output:
                 output.type.tensor_type.ClearField("shape")
             return main_function(import_model(model.SerializeToString()))
@@ -161,17 +175,63 @@ class _Inliner:
             return None
 
 
+def _with_definition(model: ModelProto, op: OnnxOp) -> ModelProto:
+    """A model of one node with its definition instead.
+
+    Raises:
+        UserError: ONNX has no definition for the model's opset.
+    """
+    node = model.graph.node[0]
+    _add_defaults(node, op)
+    if "" in node.input:
+        return _with_local_definition(model, op)
+    model = inliner.inline_selected_functions(model, [(op.domain, op.op_type)], inline_schema_functions=True)
+    if any((inner.domain, inner.op_type) == (op.domain, op.op_type) for inner in model.graph.node):
+        raise UserError(f"there is no definition of {op.op_type} in opset {op.opset}")
+    del model.graph.value_info[:]
+    return model
+
+
+def _with_local_definition(model: ModelProto, op: OnnxOp) -> ModelProto:
+    """As `_with_definition`, with the definition as a function of the model.
+
+    ONNX's inliner (1.23) fails on nodes that leave out an input in the middle.
+    """
+    node = model.graph.node[0]
+    # The members are missing from the stubs of onnx.
+    schema: Any = defs.get_schema(op.op_type, op.opset, op.domain)
+    kinds = {value.name: value.type.SerializeToString() for value in model.graph.input}
+    for tensor in model.graph.initializer:
+        kinds[tensor.name] = helper.make_tensor_type_proto(tensor.data_type, tensor.dims).SerializeToString()
+    versions = [version for version in schema.context_dependent_function_opset_versions if version <= op.opset]
+    function = FunctionProto()
+    if versions:
+        arguments = [kinds.get(name, b"") for name in node.input]
+        body = schema.get_context_dependent_function_with_opset_version(
+            max(versions), node.SerializeToString(), arguments
+        )
+        function.ParseFromString(body)
+    else:
+        function.CopyFrom(schema.function_body)
+    function.domain = node.domain = _DEFINITIONS
+    del function.opset_import[:]
+    function.opset_import.extend(model.opset_import)
+    model.opset_import.append(helper.make_opsetid(_DEFINITIONS, 1))
+    model.functions.append(function)
+    return model
+
+
+def _is_static(value: SSAValue) -> bool:
+    kind = value.type
+    return isinstance(kind, TensorType) and kind.has_static_shape()
+
+
 def _add_defaults(node: NodeProto, op: OnnxOp) -> None:
     """Give a node the attributes that it leaves to their defaults, which the inliner does not know."""
     given = {attribute.name for attribute in node.attribute}
     for name, attribute in op.version.attributes.items():
         if name not in given and attribute.default is not None:
             node.attribute.append(helper.make_attribute(name, attribute.default, attr_type=attribute.kind.value))
-
-
-def _is_static(value: SSAValue) -> bool:
-    kind = value.type
-    return isinstance(kind, TensorType) and kind.has_static_shape()
 
 
 def _has_definition(op: OnnxOp) -> bool:

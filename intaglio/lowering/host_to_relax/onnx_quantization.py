@@ -74,7 +74,8 @@ def _aligned(node: HostNode, name: str) -> Expr:
     return emitter.apply("strided_slice", repeated, axes=[axis], begin=[0], end=[shape[axis]])
 
 
-def _bounds(kind: Attribute) -> tuple[int, int]:
+def bounds_of(kind: Attribute) -> tuple[int, int]:
+    """The smallest and largest value of an integer element type."""
     assert isa(kind, IntegerType)
     width = kind.bitwidth
     if kind.signedness.data == Signedness.UNSIGNED:
@@ -108,7 +109,7 @@ def quantize_linear(node: HostNode) -> list[Expr]:
     steps = emitter.cast(emitter.limit(steps, -limit, limit, work), np.int32)
     if zero_point is not None:
         steps = emitter.add(steps, emitter.cast(zero_point, np.int32))
-    low, high = _bounds(target)
+    low, high = bounds_of(target)
     return [emitter.cast(emitter.limit(steps, low, high, "int32"), node.output_dtype())]
 
 

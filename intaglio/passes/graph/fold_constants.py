@@ -50,6 +50,8 @@ def constant_for(result: SSAValue, array: Array, key: str) -> nn.ConstantOp | No
     if not isinstance(result.type, TensorType):
         return None
     kind = tensor_type(result)
+    if len(array.shape) == kind.get_num_dims() and not kind.has_static_shape():
+        kind = TensorType(kind.get_element_type(), array.shape)
     stored = storage_tensor_type(kind) if is_quantized(kind) else kind
     try:
         if array.shape != kind.get_shape() or dtype_of(stored.element_type) != array.dtype:
@@ -67,7 +69,7 @@ def computed_constants(op: Operation, max_elements: int) -> list[nn.ConstantOp] 
     if op.regions or not is_side_effect_free(op):
         return None
     operands = _known_operands(op)
-    if operands is None or _count_elements(op.results) > max(max_elements, _count_elements(op.operands)):
+    if operands is None or _made_elements(op, operands) > max(max_elements, _count_elements(op.operands)):
         return None
     try:
         results = evaluate(op, operands)
@@ -109,6 +111,16 @@ def _known_operands(op: Operation) -> list[Array] | None:
     if not all(isinstance(operand.owner, nn.ConstantOp | InitializerOp) for operand in op.operands):
         return None
     return [array for array in map(known_value, op.operands) if array is not None]
+
+
+def _made_elements(op: Operation, operands: list[Array]) -> float:
+    """The number of elements of the results: as their types say, or for a range the operands."""
+    if isinstance(op, NodeOp) and op.op_type == "Range" and not op.domain:
+        start, limit, step = (operand.reshape(-1)[0].item() for operand in operands)
+        return abs((limit - start) / step) if step else math.inf
+    if any(isinstance(result.type, TensorType) and not result.type.has_static_shape() for result in op.results):
+        return math.inf
+    return _count_elements(op.results)
 
 
 def _count_elements(values: Iterable[SSAValue]) -> int:
