@@ -126,6 +126,7 @@ PHASES: tuple[Phase, ...] = (
         "graph",
         "nn dialect: NHWC operators, folded and fused; float, or quantized as the model comes",
         (
+            Step("upgrade-opset"),
             Step("onnx-to-quant"),
             Step("onnx-to-nn"),
             Step("fold-constants"),

@@ -3,7 +3,7 @@
     python tests/frontend/mutations.py FIRST COUNT [--write FOLDER]
 
 Prints one line for each file: its number, the kind of damage, and `imported` or the error's first line. Whatever is
-neither ends the process: an exception that is no user error, ten seconds, two gigabytes.
+neither ends the process: an exception that is no user error, ten seconds of computing, two gigabytes.
 """
 
 from __future__ import annotations
@@ -343,9 +343,9 @@ def main() -> None:
             path.write_bytes(data)
             print(f"{number} {kind}: ", end="", flush=True)
             # Nothing handles the signal, so that it ends the process also while foreign code runs.
-            signal.alarm(SECONDS)
+            signal.setitimer(signal.ITIMER_PROF, SECONDS)
             print(outcome(path), flush=True)
-            signal.alarm(0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 if __name__ == "__main__":

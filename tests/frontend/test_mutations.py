@@ -16,7 +16,11 @@ PROGRAM = Path(__file__).parent / "mutations.py"
 def outcomes(first: int, count: int) -> list[tuple[str, str]]:
     """Kind of damage and what came of it for each file; fails when one ended the process, naming it."""
     done = subprocess.run(
-        [sys.executable, str(PROGRAM), str(first), str(count)], check=False, capture_output=True, text=True
+        [sys.executable, str(PROGRAM), str(first), str(count)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=1800,
     )
     lines = done.stdout.splitlines()
     assert done.returncode == 0, f"exit code {done.returncode} at {lines[-1:]}\n{done.stderr[-3000:]}"

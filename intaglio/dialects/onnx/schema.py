@@ -161,7 +161,7 @@ def violation(
     # C1
     if version is None:
         return f"operator {name} exists since opset {operator.versions[0].since}, the model has {opset}"
-    if version.deprecated:
+    if version.deprecated and operator.versions[-1].deprecated:
         return f"operator {name} was withdrawn in opset {version.since}"
     # C2
     for attribute in attributes:

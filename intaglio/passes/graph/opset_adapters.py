@@ -10,7 +10,17 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr, StringAttr, TensorType, f32, i1, i64
+from xdsl.dialects.builtin import (
+    DenseArrayBase,
+    FloatAttr,
+    IntegerAttr,
+    StringAttr,
+    TensorType,
+    UnrankedTensorType,
+    f32,
+    i1,
+    i64,
+)
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.utils.exceptions import VerifyException
 from xdsl.utils.hints import isa
@@ -128,26 +138,27 @@ class Form:
         operator = find_operator("", self.op_type)
         assert operator is not None
         old = self.op
-        outputs = old.node_outputs()
-        names = None if old.result_names is None else dict(zip(old.results, old.result_names, strict=True))
-        kept = [
-            (value, kind) for value, kind in zip(outputs, self.result_types, strict=False) if None not in (value, kind)
-        ]
+        kept = [value for value, kind in zip(old.node_outputs(), self.result_types, strict=False) if value and kind]
+        names: dict[SSAValue, str] = {}
+        if old.result_names is not None:
+            names = {result: name.data for result, name in zip(old.results, old.result_names, strict=True)}
+        graphs = old.node_graphs()
+        for region in graphs.values():
+            old.detach_region(region)
         new = build(
             operator,
             self.inputs,
             self.result_types,
             self.attributes,
-            graphs={name: region.clone() for name, region in old.node_graphs().items()},
-            result_names=None if names is None else [names[value].data for value, _ in kept if value in names],
+            graphs=graphs,
+            result_names=[names[value] for value in kept] if names else None,
             discardable=old.attributes,
             location=old.location,
         )
         block = old.parent
         assert block is not None
         block.insert_op_before(new, old)
-        for (value, _), result in zip(kept, new.results, strict=True):
-            assert value is not None
+        for value, result in zip(kept, new.results, strict=True):
             result.name_hint = value.name_hint
             value.replace_all_uses_with(result)
         old.detach()
@@ -172,7 +183,9 @@ def adapts(since: int, *op_types: str) -> Callable[[Adapter], Adapter]:
 
 
 def _ints(value: Attribute) -> list[int]:
-    return ints_of(value) if not isa(value, IntegerAttr) else [value.value.data]  # type: ignore[arg-type]
+    if isa(value, IntegerAttr):
+        return [value.value.data]
+    return ints_of(value) if isa(value, DenseArrayBase) else []
 
 
 @adapts(13, "ReduceSum", "Squeeze", "Unsqueeze")
@@ -235,15 +248,22 @@ def amounts_to_inputs(form: Form) -> None:
 def mask_of_bools(form: Form) -> None:
     """The mask had the data's type and has become one of bools, which are converted back for those who use it."""
     mask = form.op.results[1] if len(form.op.results) > 1 else None
-    if mask is None or len(form.result_types) < 2 or not isa(mask.type, TensorType):
+    if mask is None or len(form.result_types) < 2:
         return
     kind = mask.type
-    form.result_types[1] = TensorType(i1, kind.get_shape())
+    if isa(kind, TensorType):
+        form.result_types[1] = TensorType(i1, kind.get_shape())
+    elif isa(kind, UnrankedTensorType):
+        form.result_types[1] = UnrankedTensorType(i1)
+    else:
+        raise VerifyException("the type of the mask must be known")
     form.changed()
     if mask.first_use is not None:
         to = {"to": IntegerAttr(DATA_TYPES[kind.element_type], i64)}
         converted = form.add("Cast", [mask], kind, to, after=form.op)
         mask.replace_uses_with_if(converted, lambda use: use.operation is not converted.owner)
+        # The mask's name belongs to what is converted; names of the model's outputs are kept with the function.
+        form.op.result_names = None
 
 
 @adapts(12, "Dropout")
@@ -310,8 +330,8 @@ def _move_name(op: OnnxOp, value: SSAValue) -> None:
 def scales_to_input(form: Form) -> None:
     """The scales become an input."""
     scales = form.take("scales")
-    if scales is not None:
-        form.set_input(1, form.constant(np.asarray(floats_of(scales), np.float32), f32))  # type: ignore[arg-type]
+    if isa(scales, DenseArrayBase):
+        form.set_input(1, form.constant(np.asarray(floats_of(scales), np.float32), f32))
 
 
 @adapts(10, "Upsample")
