@@ -115,7 +115,7 @@ class _Inliner:
 
     def _inferred(self, op: OnnxOp) -> list[Attribute]:
         body = self._imported(op, inline=False)
-        kinds = [result.type for result in op.results]
+        kinds: list[Attribute] = [result.type for result in op.results]
         if body is not None and isinstance(body.body.block.last_op, ReturnOp):
             kinds = [value.type for value in body.body.block.last_op.operands]
         condition = known_value(op.operands[1]) if op.op_type == "Compress" else None
@@ -126,7 +126,7 @@ class _Inliner:
             if axis is None:
                 shape, axis = [math.prod(shape)], 0
             shape[axis] = int(np.count_nonzero(condition[: shape[axis]]))
-            kinds = [TensorType(tensor_type(op.operands[0]).get_element_type(), shape)]
+            kinds[0] = TensorType(tensor_type(op.operands[0]).get_element_type(), shape)
         return kinds
 
     def _defined(self, op: OnnxOp) -> Operation | None:

@@ -47,7 +47,7 @@ def batch_normalization(node: HostNode) -> list[Expr]:
     emitter, work = node.emitter, _work(node)
     x = emitter.cast(node.operands[0], work)
     names = ("input_mean", "input_var") if node.input("input_mean") is not None else ("mean", "var")
-    given = [_per_channel(node, name, work) for name in names]
+    given = _per_channel(node, names[0], work), _per_channel(node, names[1], work)
     if not node.integer("training_mode"):
         return [_normalized(node, x, *given, work)]
     axes = [axis for axis in range(len(node.shape(0))) if axis != 1]

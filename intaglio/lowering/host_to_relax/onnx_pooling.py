@@ -111,18 +111,12 @@ def max_unpool(node: HostNode) -> list[Expr]:
     indices = emitter.reshape(node.operands[1], [count])
     if node.input("output_shape") is not None:
         # Places are counted in the tensor that was pooled, of the size that follows from the window.
-        window = Window(
-            tuple(kernel),
-            tuple(node.integers("strides") or [1] * len(kernel)),
-            (1,) * len(kernel),
-            (0,) * len(kernel),
-            (),
-        )
+        strides = node.integers("strides") or [1] * len(kernel)
         pads = node.integers("pads") or [0] * (2 * len(kernel))
         pooled = [
             (extent - 1) * stride + size - low - high
             for extent, stride, size, low, high in zip(
-                shape[2:], window.strides, kernel, pads[: len(kernel)], pads[len(kernel) :], strict=True
+                shape[2:], strides, kernel, pads[: len(kernel)], pads[len(kernel) :], strict=True
             )
         ]
         places = _unravelled(node, indices, (*shape[:2], *pooled))

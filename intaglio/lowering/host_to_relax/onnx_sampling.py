@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from intaglio.lowering.host_to_relax.node import HostNode
 from intaglio.lowering.host_to_relax.registry import onnx_rule
@@ -187,9 +188,7 @@ def roi_align(node: HostNode) -> list[Expr]:
     return [pooled if largest or not math.prod(result) else emitter.divide(pooled, count)]
 
 
-def cubic_kernel(
-    distance: np.ndarray[Any, np.dtype[np.float64]], coefficient: float
-) -> np.ndarray[Any, np.dtype[np.float64]]:
+def cubic_kernel(distance: NDArray[np.float64], coefficient: float) -> NDArray[np.float64]:
     """Keys' cubic convolution kernel."""
     t = np.abs(distance)
     inner = (coefficient + 2) * t**3 - (coefficient + 3) * t**2 + 1

@@ -76,11 +76,13 @@ def adam(node: HostNode) -> list[Expr]:
     rate = emitter.select(update.is_first(), update.rate, corrected)
     post = emitter.constant(node.real("norm_coefficient_post", 0.0), update.dtype)
     results: list[list[Expr]] = []
-    for parameter, gradient, mean, squares in update.sets:
+    for parameter, gradient, old_mean, old_squares in update.sets:
         step = update.regularized(gradient, parameter)
-        mean = emitter.add(emitter.multiply(alpha, mean), emitter.multiply(emitter.subtract(one, alpha), step))
+        mean = emitter.add(emitter.multiply(alpha, old_mean), emitter.multiply(emitter.subtract(one, alpha), step))
         square = emitter.multiply(step, step)
-        squares = emitter.add(emitter.multiply(beta, squares), emitter.multiply(emitter.subtract(one, beta), square))
+        squares = emitter.add(
+            emitter.multiply(beta, old_squares), emitter.multiply(emitter.subtract(one, beta), square)
+        )
         root = emitter.add(emitter.apply("sqrt", squares), update.number("epsilon"))
         moved = emitter.subtract(parameter, emitter.divide(emitter.multiply(rate, mean), root))
         results.append([emitter.multiply(emitter.subtract(one, post), moved), mean, squares])
@@ -94,9 +96,9 @@ def momentum(node: HostNode) -> list[Expr]:
     alpha = update.number("alpha")
     beta = emitter.select(update.is_first(), emitter.constant(1, update.dtype), update.number("beta"))
     results: list[list[Expr]] = []
-    for parameter, gradient, velocity in update.sets:
+    for parameter, gradient, old_velocity in update.sets:
         step = update.regularized(gradient, parameter)
-        velocity = emitter.add(emitter.multiply(alpha, velocity), emitter.multiply(beta, step))
+        velocity = emitter.add(emitter.multiply(alpha, old_velocity), emitter.multiply(beta, step))
         ahead = emitter.add(step, emitter.multiply(alpha, velocity)) if node.text("mode") == "nesterov" else velocity
         results.append([emitter.subtract(parameter, emitter.multiply(update.rate, ahead)), velocity])
     return _by_kind(results)

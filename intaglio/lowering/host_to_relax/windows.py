@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -130,13 +128,3 @@ def window_counts(
     for axis, count in enumerate(counts):
         grid *= count.reshape([-1 if index == axis else 1 for index in range(len(shape))])
     return grid
-
-
-def taps_of(window: Window) -> list[tuple[int, ...]]:
-    """All elements of a window, row-major."""
-    return list(itertools.product(*(range(extent) for extent in window.kernel)))
-
-
-def spatial_size(shape: Sequence[int]) -> int:
-    """Number of elements of one channel."""
-    return math.prod(shape[2:])

@@ -118,7 +118,8 @@ def _made_elements(op: Operation, operands: list[Array]) -> float:
     if isinstance(op, NodeOp) and op.op_type == "Range" and not op.domain:
         start, limit, step = (operand.reshape(-1)[0].item() for operand in operands)
         return abs((limit - start) / step) if step else math.inf
-    if any(isinstance(result.type, TensorType) and not result.type.has_static_shape() for result in op.results):
+    tensors = [tensor_type(result) for result in op.results if isinstance(result.type, TensorType)]
+    if not all(kind.has_static_shape() for kind in tensors):
         return math.inf
     return _count_elements(op.results)
 
