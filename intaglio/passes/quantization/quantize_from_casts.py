@@ -45,10 +45,7 @@ from intaglio.ir.rewriting import apply_patterns
 from intaglio.numerics.quantization import dequantize
 from intaglio.passes.graph.matching import constant_of, new_constant
 from intaglio.passes.quantization.coverage import KEEPS_RANGE, OWN_RANGE
-from intaglio.passes.quantization.stored_parameters import dequantized, stored_bias, symmetric_weight
-
-LARGEST_RATIO = 2.0**20
-"""Steps of a result that one step of its operation's accumulator may be, as in `quantize`."""
+from intaglio.passes.quantization.stored_parameters import LARGEST_RATIO, dequantized, stored_bias, symmetric_weight
 
 _UNBOUNDED = nn.ClampAttr.of(-math.inf, math.inf)
 
@@ -209,7 +206,7 @@ def _layer(op: nn.Conv2dOp | nn.DenseOp, kind: UniformQuantizedType) -> list[Ope
     if source is None or source_type is None or kind.storage_type not in (i8, i32):
         return []
     weight = symmetric_weight(op.weight, source_type, kind)
-    if weight is None or not _is_expressible(source_type.scale * float(weight.kind.scales.max()) / kind.scale):
+    if weight is None:
         return []
     parameters: list[Operation] = [weight.constant()]
     if op.bias is not None:

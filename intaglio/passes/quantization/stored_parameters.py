@@ -27,7 +27,11 @@ from intaglio.dialects.quant import (
 )
 from intaglio.dialects.weights import array_of
 from intaglio.ir.locations import name_of
+from intaglio.numerics.float_ratios import ratios_as_in_float32
 from intaglio.passes.graph.matching import constant_of, new_constant
+
+LARGEST_RATIO = 2.0**20
+"""Steps of a result that one step of its operation's accumulator may be, as in `quantize`."""
 
 LARGEST_SUM = (1 << 31) - 1
 _SCALE_TOLERANCE = 1e-6
@@ -63,7 +67,7 @@ def symmetric_weight(
     """A layer's weight with zero points 0, from the cast of a constant that the layer has.
 
     Its scales are those of the model to seven digits: they are what makes the ratio by which sums are scaled,
-    `s_x * s_w / s_y`, the float32 number that float kernels compute with (onnxruntime, `QLinearConv`).
+    `s_x * s_w / s_y`, round as that of kernels that scale in float32 (see `numerics.float_ratios`).
 
     Args:
         value: output channels first.
@@ -71,7 +75,8 @@ def symmetric_weight(
         result: the type of its result.
 
     Returns:
-        None when it is no cast of a constant, or has scales other than one, or one for each output channel.
+        None when it is no cast of a constant, or has scales other than one, or one for each output channel, or a
+        step of a sum would be too many of the result.
     """
     stored = dequantized(value)
     constant = constant_of(stored)
@@ -85,9 +90,12 @@ def symmetric_weight(
     centered = values.astype(np.int64) - zero_points
     bits = 8 if centered.size == 0 or (centered.min() >= -128 and centered.max() <= 127) else 16
     ratios = np.float32(source.scale) * kind.scales.astype(np.float32) / np.float32(result.scale)
-    scales = ratios.astype(np.float64) * result.scale / source.scale
-    if not bool(np.all(np.isfinite(scales) & (scales > 0))):
+    if not bool(np.all((ratios > 0) & (ratios <= LARGEST_RATIO))):
         return None
+    exact = ratios.astype(np.float64)
+    if storage_dtype(result).itemsize == 1:
+        exact = ratios_as_in_float32(ratios, result.zero_point, result.storage_min, result.storage_max)
+    scales = exact * result.scale / source.scale
     made = uniform(bits, float(scales)) if isinstance(kind, UniformQuantizedType) else uniform_per_axis(bits, 0, scales)
     return StoredConstant(centered.astype(storage_dtype(made)), made, constant)
 
