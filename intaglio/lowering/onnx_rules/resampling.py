@@ -31,7 +31,12 @@ def resize(node: Node, build: Builder) -> SSAValue | None:
     if any(line is None for line in lines):
         return None
     known = [line for line in lines if line is not None]
-    resampled = [axis for axis, line in enumerate(known) if line != (1, 0) or shape[axis] != result[axis]]
+    # A single element is itself whatever position it is read at.
+    resampled = [
+        axis
+        for axis, (line, before, after) in enumerate(zip(known, shape, result, strict=True))
+        if before != after or (line != (1, 0) and before != 1)
+    ]
     order = _order(len(shape), resampled)
     return None if order is None else _resample(node, build, mode, known, order)
 
