@@ -42,8 +42,9 @@ format: $(STAMP)  ## Format the sources and repair what lint can.
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-docs: $(STAMP)  ## Regenerate the generated pages of docs/.
+docs: $(STAMP)  ## Regenerate the generated pages of docs/ and the stub of the onnx dialect.
 	$(BIN)/python -m intaglio.tools.docs
+	$(BIN)/python -m intaglio.tools.stubs
 
 clean:  ## Remove the environment and everything built.
 	rm -rf $(VENV) build out .pytest_cache .ruff_cache .hypothesis
