@@ -69,6 +69,13 @@ def quantized_by_onnxruntime(
     return result
 
 
+def integer_session(path: Path) -> onnxruntime.InferenceSession:
+    """A session that computes in integers also where activations are signed, which is an option on x86."""
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.qdqisint8allowed", "1")
+    return onnxruntime.InferenceSession(path, options)
+
+
 def output_step(path: Path) -> float:
     """The scale with which the node of the only output dequantizes."""
     graph = onnx.load(path).graph
@@ -92,7 +99,7 @@ class Agreement:
         assert network.is_quantized
         model = network.quantize()
         model.compile(folder / "model.igpkg", target="gen1")
-        session, reference = ig.Session(folder / "model.igpkg"), onnxruntime.InferenceSession(path)
+        session, reference = ig.Session(folder / "model.igpkg"), integer_session(path)
         step = output_step(path)
         differences: list[Array] = []
         top1: list[bool] = []
@@ -163,6 +170,7 @@ def test_mnist_mobilenet(zoo: ModuleType, form: str, tmp_path: Path):
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["qdq_per_tensor_u8", "qoperator_per_tensor_s8"])
 def test_mobilenet_v2(zoo: ModuleType, form: str, tmp_path: Path):
+    """Scales per channel are left out: one accumulator rounded otherwise changes all of this network's results."""
     zoo_agreement(zoo, "mobilenet_v2", form, tmp_path, 32, 40).check()
 
 
