@@ -21,6 +21,7 @@ from intaglio.ir.context import make_context
 from intaglio.ir.parsing import read_module
 from intaglio.ir.printing import WEIGHTS_FILE, weights_in, write_module
 from intaglio.ir.verification import verify_module
+from intaglio.lowering.host_to_relax import check_host_function
 from intaglio.passes.calibration.apply_ranges import apply_ranges
 from intaglio.passes.calibration.calibrate import Calibrate, record_ranges
 from intaglio.passes.calibration.statistics import Grid
@@ -130,11 +131,26 @@ def check_calibration(module: ModuleOp, options: CompileOptions, first: int, las
         UserError: it is needed and missing.
     """
     calibrates = first <= PHASE_NAMES.index("calibrate") <= last
-    if calibrates and options.calibration is None and options.ranges is None and not is_quantized(module):
+    if (
+        calibrates
+        and options.calibration is None
+        and options.ranges is None
+        and not _skips_quantization(module, options)
+    ):
         raise UserError(
             "calibration data is needed to quantize the model",
-            hint="--calibration DATA.npz, with one array for each model input, or --ranges FILE",
+            hint="--calibration DATA.npz, with one array for each model input, or --ranges FILE; "
+            "--target host compiles floats",
         )
+
+
+def _skips_quantization(module: ModuleOp, options: CompileOptions) -> bool:
+    """Whether the phases that quantize leave a module alone.
+
+    It comes quantized, or is to run in floats: on the host, with nothing given to calibrate it by.
+    """
+    is_float = options.target == HOST and options.calibration is None and options.ranges is None
+    return is_float or is_quantized(module)
 
 
 def import_phase(source: str | Path, options: CompileOptions, progress: Progress | None = None) -> ModuleOp:
@@ -192,7 +208,8 @@ def _check_partitioned(module: ModuleOp, options: CompileOptions, first: int, wh
 def run_phase(module: ModuleOp, phase: Phase, options: CompileOptions, progress: Progress | None = None) -> None:
     """Run one of the phases between `import` and `package` on a module, in place.
 
-    The phases that quantize leave a model alone that comes quantized; what is float in it stays float.
+    The phases that quantize leave a model alone that comes quantized, and one for the host without calibration
+    data; what is float in it stays float. The phase `partition` refuses what neither device can run.
 
     Raises:
         UserError: something is wrong with the module or the options, or calibration data is missing.
@@ -205,7 +222,7 @@ def run_phase(module: ModuleOp, phase: Phase, options: CompileOptions, progress:
         check_calibration(module, options, phase_index(phase.name, where="phase"), len(PHASES))
     quantizes = phase.name in ("calibrate", "quantize")
     context = make_context()
-    for step in () if quantizes and is_quantized(module) else phase.steps:
+    for step in () if quantizes and _skips_quantization(module, options) else phase.steps:
         current = step.make(options)
         if isinstance(current, Calibrate):
             _calibrate(module, options, progress)
@@ -215,8 +232,10 @@ def run_phase(module: ModuleOp, phase: Phase, options: CompileOptions, progress:
         verify_module(module)
     except UserError as error:
         raise InvalidIRError(f"the last of phase {phase.name}", error) from error
-    if phase.name == "partition" and options.fail_on_host:
-        fail_on_host(module)
+    if phase.name == "partition":
+        check_host_function(main_function(module))
+        if options.fail_on_host:
+            fail_on_host(module)
     module.attributes[PHASE] = StringAttr(phase.name)
 
 

@@ -11,10 +11,10 @@ regions the runtime's launch function; both write into tensors that the library 
 %2 = npu.launch @region_0(%1) : ...                           lv2 = R.call_dps_packed("intaglio.launch", (0, lv1), ...)
 ```
 
-Left out: operations of the `onnx` dialect. A model that keeps one of them on the host cannot be packaged, and the
-error names its node.
+Nodes of the `onnx` dialect that `nn` has no operation for have rules by operator. Left out: operators whose result
+shapes depend on values, strings and sequences. A model that keeps one of them is refused, naming its node.
 """
 
-from intaglio.lowering.host_to_relax.conversion import host_to_relax
+from intaglio.lowering.host_to_relax.conversion import check_host_function, host_to_relax
 
-__all__ = ["host_to_relax"]
+__all__ = ["check_host_function", "host_to_relax"]

@@ -17,17 +17,11 @@ from intaglio.lowering.host_to_relax.registry import find_rule
 from intaglio.lowering.tvm import Expr, HostBuilder, build_function, carried_dtype
 
 
-def host_to_relax(function: func.FuncOp, regions: Mapping[str, int]) -> Any:
-    """Lower a host function to a Relax module whose `main` takes and returns what the function does.
-
-    Quantized arguments and results have their storage type.
-
-    Args:
-        function: a function of `nn`, `quant` and `npu.launch` operations on static shapes.
-        regions: the number by which the runtime knows each accelerator region, by symbol.
+def check_host_function(function: func.FuncOp) -> None:
+    """Check that the host can run every operation of a function.
 
     Raises:
-        UserError: an operation cannot run on the host; the message names it and its node.
+        UserError: it cannot; the message names an operation and its node.
     """
     block = function.body.block
     _check_values(block.args, "an argument")
@@ -43,6 +37,22 @@ def host_to_relax(function: func.FuncOp, regions: Mapping[str, int]) -> Any:
                 where=where(op.location),
                 hint="no rule of intaglio/lowering/host_to_relax/ lowers this operation",
             )
+
+
+def host_to_relax(function: func.FuncOp, regions: Mapping[str, int]) -> Any:
+    """Lower a host function to a Relax module whose `main` takes and returns what the function does.
+
+    Quantized arguments and results have their storage type.
+
+    Args:
+        function: a function of `nn`, `quant` and `npu.launch` operations on static shapes.
+        regions: the number by which the runtime knows each accelerator region, by symbol.
+
+    Raises:
+        UserError: an operation cannot run on the host; the message names it and its node.
+    """
+    check_host_function(function)
+    block = function.body.block
 
     def body(builder: HostBuilder, arguments: list[Expr]) -> list[Expr]:
         emitter = Emitter(builder, regions)
