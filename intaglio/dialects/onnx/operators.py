@@ -212,10 +212,15 @@ def _as_declared(value: Attribute, kinds: frozenset[AttributeKind]) -> Attribute
 def _by_position(
     formals: Sequence[Formal], values: Sequence[SSAValue], sizes: Attribute | None
 ) -> list[SSAValue | None]:
-    if not isinstance(sizes, DenseArrayBase):
-        return list(values)
-    rest = iter(values)
     found: list[SSAValue | None] = []
+    if not isinstance(sizes, DenseArrayBase):
+        # At most one formal is not single, so that the number of values says whether it is there.
+        found += values
+        if len(values) == len(formals) - 1:
+            position = next(index for index, formal in enumerate(formals) if formal.arity is not Arity.SINGLE)
+            found.insert(position, None)
+        return found if not found or found[-1] is not None else found[:-1]
+    rest = iter(values)
     for formal, size in zip(formals, np.frombuffer(sizes.data.data, "<i4").tolist(), strict=True):
         if size == 0 and formal.arity is not Arity.VARIADIC:
             found.append(None)
