@@ -261,6 +261,10 @@ def test_quantized_elementwise_on_every_pair_of_bytes(op: str, clamp: str) -> No
         "nn.hard_swish %x",
         "nn.sigmoid %x",
         "nn.tanh %x",
+        'nn.gelu %x approximate "none"',
+        "nn.leaky_relu %x alpha 0.1 : f64",
+        "nn.sqrt %x",
+        "nn.log %x",
     ],
 )
 def test_quantized_activations_on_every_byte(op: str) -> None:
@@ -271,6 +275,54 @@ def test_quantized_activations_on_every_byte(op: str) -> None:
         f"!a = {QA}\n!b = {QB}",
     )
     compare(text, [np.arange(-128, 128).astype(np.int8)])
+
+
+@pytest.mark.parametrize(
+    ("op", "result"),
+    [("mean", QY), ("mean", QA), ("sum", QY), ("max", QA), ("min", QA)],
+)
+def test_quantized_reductions(op: str, result: str) -> None:
+    text = function(
+        f"  %y = nn.reduce_{op} %x axes [0, 2] : (tensor<3x4x5x!a>) -> tensor<1x4x1x!y>",
+        "%x: tensor<3x4x5x!a>",
+        "tensor<1x4x1x!y>",
+        f"!a = {QA}\n!y = {result}",
+    )
+    compare(text, [bytes_of((3, 4, 5))])
+
+
+@pytest.mark.parametrize(
+    ("strides", "pads", "size"), [((2, 2), (0, 1, 1, 0), (8, 8)), ((1, 3), (3, 0, -2, 0), (5, 12))]
+)
+def test_quantized_transposed_convolution(
+    strides: tuple[int, ...], pads: tuple[int, ...], size: tuple[int, int]
+) -> None:
+    x, w, y = "tensor<1x4x4x6x!a>", "tensor<4x3x3x3x!w>", f"tensor<1x{size[0]}x{size[1]}x4x!y>"
+    text = function(
+        f"  %y = nn.conv_transpose2d %x, %w bias %b strides {list(strides)} pads {list(pads)} dilations [1, 1] "
+        f"groups 2 clamp <0.0, inf> : ({x}, {w}, tensor<4x!b>) -> {y}",
+        f"%x: {x}, %w: {w}, %b: tensor<4x!b>",
+        y,
+        f"!a = {QA}\n!y = {QY}\n!w = !quant.uniform<i8<-127:127>:f32, 0.01>\n!b = !quant.uniform<i32:f32, 0.00043>",
+    )
+    weight = np.maximum(bytes_of((4, 3, 3, 3), 1), -127).astype(np.int8)
+    actual = compare(text, [bytes_of((1, 4, 4, 6)), weight, np.arange(-2000, 2000, 1000, dtype=np.int32)])
+    assert len(np.unique(actual)) > 10
+
+
+def test_stored_values_move() -> None:
+    text = function(
+        "  %s = nn.slice %x starts [0, 3, 1, 0] steps [1, -1, 2, 1] : (tensor<1x4x6x2x!a>) -> tensor<1x3x3x2x!a>\n"
+        '  %r = nn.resize %s mode "floor" steps [1, 1] offsets [0, 0] units [2, 3] cubic_coefficient -0.75 : f64 '
+        "exclude_outside false : (tensor<1x3x3x2x!a>) -> tensor<1x6x9x2x!a>\n"
+        "  %y = nn.broadcast %r : (tensor<1x6x9x2x!a>) -> tensor<2x6x9x2x!a>",
+        "%x: tensor<1x4x6x2x!a>",
+        "tensor<2x6x9x2x!a>",
+        f"!a = {QA}",
+    )
+    x = bytes_of((1, 4, 6, 2))
+    expected = x[:, ::-1][:, :3, 1::2].repeat(2, axis=1).repeat(3, axis=2)
+    np.testing.assert_array_equal(compare(text, [x]), np.concatenate([expected, expected]))
 
 
 POOLS = [((3, 3), (2, 2), (1, 1, 1, 1)), ((2, 3), (1, 2), (0, 1, 1, 0)), ((9, 9), (1, 1), (0, 0, 0, 0))]
