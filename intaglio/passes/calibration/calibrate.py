@@ -18,6 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import AnyFloat, DenseArrayBase, ModuleOp, StringAttr, TensorType, f32, f64
 from xdsl.passes import ModulePass
@@ -141,7 +142,11 @@ class Calibration:
             earlier = NetworkStatistics.load(self._file)
             self._check_same(earlier)
             self.statistics = earlier
-        self._graph = FloatGraph(module, [observer.input for observer in observers_of(module).values()])
+        self._graph = FloatGraph(
+            module,
+            [observer.input for observer in observers_of(module).values()],
+            [statistics.most_values for statistics in self.statistics.tensors.values()],
+        )
         self.shapes, self.dtypes = self._graph.shapes, self._graph.dtypes
 
     def add(self, samples: Iterable[Mapping[str, Array]], progress: Progress | None = None) -> None:
@@ -158,8 +163,9 @@ class Calibration:
         runs = checked_samples(split_batches(samples, self.shapes), self.shapes, self.dtypes)
         runs = itertools.islice(runs, self.statistics.samples // batch, None)
         saved = time.monotonic()
-        for values in _run_ahead(self._graph, runs):
+        for results, values in _run_ahead(self._graph, runs):
             self.statistics.update(values, batch)
+            self._check_results(results)
             if progress is not None:
                 progress(self.statistics.samples)
             if self._file is not None and time.monotonic() - saved > CHECKPOINT_SECONDS:
@@ -167,6 +173,15 @@ class Calibration:
                 saved = time.monotonic()
         if self._file is not None and self.statistics.samples:
             self.statistics.save(self._file)
+
+    def _check_results(self, results: list[Array]) -> None:
+        """Find NaN and infinite values that are in none of the subsets looked at, but reach a result."""
+        for name, array in zip(self._graph.outputs, results, strict=True):
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise UserError(
+                    f"sample {self.statistics.samples - 1} makes values of the result {name!r} NaN or infinite",
+                    hint="the float network itself does not work on this sample",
+                )
 
     def _check_same(self, earlier: NetworkStatistics) -> None:
         expected, found = (
@@ -206,14 +221,14 @@ def _nothing_to_calibrate(module: ModuleOp) -> UserError:
     return UserError(what, hint="run insert-observers first; where it puts none, nothing can be quantized")
 
 
-def _run_ahead(graph: FloatGraph, runs: Iterable[Mapping[str, Array]]) -> Generator[list[Array]]:
-    """Yield the watched values of each run, while the next one is under way."""
+def _run_ahead(graph: FloatGraph, runs: Iterable[Mapping[str, Array]]) -> Generator[tuple[list[Array], list[Array]]]:
+    """Yield the results and the watched values of each run, while the next one is under way."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="calibrate") as executor:
         ahead: Future[tuple[list[Array], list[Array]]] | None = None
         for sample in runs:
             current, ahead = ahead, executor.submit(graph.run, sample)
             if current is not None:
-                yield current.result()[1]
+                yield current.result()
                 del current
         if ahead is not None:
-            yield ahead.result()[1]
+            yield ahead.result()

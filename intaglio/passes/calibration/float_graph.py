@@ -18,6 +18,7 @@ from intaglio.dialects.weights import dtype_of
 from intaglio.errors import UserError
 from intaglio.frontend.exporter import main_function
 from intaglio.frontend.nn_exporter import export_float
+from intaglio.passes.calibration.subsets import watch_subsets
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -36,13 +37,21 @@ class FloatGraph:
     Args:
         module: `nn` operations on floats, observers, and `onnx` operations.
         watched: values whose arrays `run` returns besides the results.
+        most: how many values of a sample `run` is to return at most for each watched value, None for all. That is
+            kept to for feature maps, of which an evenly spaced subset is returned, and may be exceeded for others.
 
     Raises:
         UserError: an operation has no ONNX form, or onnxruntime does not take the model.
     """
 
-    def __init__(self, module: ModuleOp, watched: Sequence[SSAValue] = ()) -> None:
+    def __init__(
+        self, module: ModuleOp, watched: Sequence[SSAValue] = (), most: Sequence[int | None] | None = None
+    ) -> None:
         model, names = export_float(module, extra_outputs=watched)
+        function = main_function(module)
+        self.outputs = [entry.name for entry in model.graph.output][: len(function.function_type.outputs)]
+        limits = {names[value]: limit for value, limit in zip(watched, most or (), strict=False) if limit is not None}
+        subsets = watch_subsets(model, {name: most for name, most in limits.items() if name not in self.outputs})
         options = _onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.execution_mode = _onnxruntime.ExecutionMode.ORT_SEQUENTIAL
@@ -54,14 +63,12 @@ class FloatGraph:
             )
         except Exception as error:  # onnxruntime's exceptions have no common public base
             raise _refused(error) from error
-        function = main_function(module)
         arguments = function.body.block.args
         inputs = [entry.name for entry in model.graph.input]
         types = {name: nn.tensor_of(argument) for name, argument in zip(inputs, arguments, strict=True)}
         self.shapes: dict[str, tuple[int, ...]] = {name: tuple(kind.get_shape()) for name, kind in types.items()}
         self.dtypes = {name: dtype_of(kind.get_element_type()) for name, kind in types.items()}
-        self.outputs = [entry.name for entry in model.graph.output][: len(function.function_type.outputs)]
-        self._watched = [names[value] for value in watched]
+        self._watched = [subsets.get(names[value], names[value]) for value in watched]
 
     def run(self, sample: Mapping[str, Array]) -> tuple[list[Array], list[Array]]:
         """Run one sample.

@@ -10,7 +10,7 @@ histograms of parts of the data add up to that of the whole.
 Exact zeros are counted apart from their bin: every quantizer stores them without error, and behind a ReLU they are
 half of all values.
 
-Of a large tensor, a fixed subset is counted (see `counted`). The smallest and largest value are always of all.
+Of a large tensor, a fixed subset of the values is looked at (see `counted`, and `subsets` for feature maps).
 """
 
 from __future__ import annotations

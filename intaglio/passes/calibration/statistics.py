@@ -12,7 +12,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from intaglio.params import (
     MovingAverageMinMaxMethod,
 )
 from intaglio.passes.calibration.entropy import entropy_range
-from intaglio.passes.calibration.histogram import Histogram, counted
+from intaglio.passes.calibration.histogram import COUNTED_VALUES, Histogram, counted
 from intaglio.passes.calibration.mean_squared_error import least_squares_range
 from intaglio.passes.calibration.percentile import percentile_range
 
@@ -60,9 +60,14 @@ class Grid:
 class RangeStatistics(ABC, Generic[Method]):
     """Statistics of one tensor.
 
+    Attributes:
+        most_values: how many values of a sample they look at, at most; None for all.
+
     Args:
         method: the method they are kept for.
     """
+
+    most_values: ClassVar[int | None] = None
 
     def __init__(self, method: Method) -> None:
         self.method = method
@@ -240,6 +245,8 @@ class HistogramStatistics(RangeStatistics[Method]):
         choose: gives the range for a histogram with counts.
     """
 
+    most_values = COUNTED_VALUES
+
     def __init__(self, method: Method, bins: int, choose: Callable[[Histogram, Method, Grid], Range]) -> None:
         super().__init__(method)
         self.histogram = Histogram(bins)
@@ -249,9 +256,10 @@ class HistogramStatistics(RangeStatistics[Method]):
         """Count the values."""
         if not values.size:
             return
-        low, high = _extrema(values)
-        for part in values.reshape(samples, -1):
-            self.histogram.add(counted(part).astype(np.float32, copy=False), low, high)
+        parts = [counted(part) for part in values.reshape(samples, -1)]
+        extrema = [_extrema(part) for part in parts]
+        for part, (low, high) in zip(parts, extrema, strict=True):
+            self.histogram.add(part.astype(np.float32, copy=False), low, high)
 
     def merge(self, other: RangeStatistics[Any]) -> None:
         """Add the counts of `other`."""
