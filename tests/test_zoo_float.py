@@ -125,13 +125,15 @@ def test_models_as_exported(name: str) -> None:
 def redrawn(model: ModelProto, seed: int = 0) -> ModelProto:
     """A light model with Gaussian weights that keep the scale of activations from layer to layer.
 
-    Weights have variance 1 / (number of inputs), vectors 0.01; scales and variances of batch norms are around 1.
+    Weights have variance 1 / (number of inputs), vectors 0.01; scales of batch norms are 0.3 and more, variances 1 and more.
     """
     rng = np.random.default_rng(seed)
     shapes = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     positive = {
         node.input[index] for node in model.graph.node if node.op_type == "BatchNormalization" for index in (1, 4)
     }
+    # Smaller scales than variances keep residual sums small, so that softmax does not saturate.
+    scales = {node.input[1] for node in model.graph.node if node.op_type == "BatchNormalization"}
     kept = []
     for node in model.graph.node:
         if node.op_type != "ConstantOfShape":
@@ -141,7 +143,7 @@ def redrawn(model: ModelProto, seed: int = 0) -> ModelProto:
         values = rng.standard_normal(shape, np.float32)
         values *= np.float32(1.5 / np.sqrt(np.prod(shape[1:])) if len(shape) > 1 else 0.1)
         if node.output[0] in positive:
-            values = 1 + np.abs(values)
+            values = np.abs(values) + np.float32(0.3 if node.output[0] in scales else 1.0)
         model.graph.initializer.append(numpy_helper.from_array(values, node.output[0]))
     del model.graph.node[:]
     model.graph.node.extend(kept)
