@@ -125,7 +125,8 @@ def test_models_as_exported(name: str) -> None:
 def redrawn(model: ModelProto, seed: int = 0) -> ModelProto:
     """A light model with Gaussian weights that keep the scale of activations from layer to layer.
 
-    Weights have variance 1 / (number of inputs), vectors 0.01; scales of batch norms are 0.3 and more, variances 1 and more.
+    Weights have variance 1 / (number of inputs), vectors 0.01; scales of batch norms are 0.3
+    and more, variances 1 and more.
     """
     rng = np.random.default_rng(seed)
     shapes = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
