@@ -9,6 +9,7 @@ from xdsl.dialects import func
 from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Operation, SSAValue
 
+from intaglio.dialects.onnx import OnnxOp
 from intaglio.errors import UserError
 from intaglio.interpreter.values import tensor_type, value_dtype, value_shape
 from intaglio.ir.locations import describe, where
@@ -74,7 +75,18 @@ def _emitted(emitter: Emitter, op: Operation, operands: list[Expr]) -> list[Expr
         return [emitter.apply("zeros", shape, dtype) for shape, dtype in pairs]
     function = find_rule(op)
     assert function is not None, "looked up before"
-    return function(emitter, op, operands)
+    if not isinstance(op, OnnxOp):
+        return function(emitter, op, operands)
+    try:
+        return function(emitter, op, operands)
+    except UserError:
+        raise
+    except Exception as error:
+        # Unlike ops of ours, nodes may have shapes that contradict each other: ONNX's inference lets them pass, and
+        # rules and TVM raise what they please.
+        message = " ".join(str(error).split())
+        message = message if len(message) <= 200 else f"... {message[-200:]}"
+        raise UserError(f"TVM cannot compute {describe(op)}: {message}", where=where(op.location)) from error
 
 
 def _check_values(values: Iterable[SSAValue], what: str) -> None:
