@@ -28,6 +28,7 @@ from intaglio.errors import UserError
 from intaglio.frontend.exporter import main_function
 from intaglio.frontend.freezing import deciding_inputs, freeze_inputs
 from intaglio.frontend.importer import import_model
+from intaglio.frontend.interface import check_compilable
 from intaglio.interpreter.values import value_dtype
 from intaglio.lowering.host_to_relax import host_to_relax
 from intaglio.lowering.tvm import compile_executable
@@ -99,6 +100,7 @@ def run_case(name: str) -> tuple[str, str]:
     try:
         model = freeze_inputs(case.model, {key: values[key] for key in frozen})
         module = import_model(model.SerializeToString())
+        check_compilable(module)
     except UserError as error:
         return "import refused", _line(error)
     try:

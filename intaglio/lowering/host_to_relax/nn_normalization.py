@@ -14,11 +14,17 @@ def softmax(emitter: Emitter, op: nn.SoftmaxOp, operands: list[Expr]) -> list[Ex
     """`exp(x - max) / sum(exp(x - max))` along the axis.
 
     In double precision and rounded once, as the interpreter does it: the last operation of many networks then gives
-    the interpreter's result, not one that differs in the last bit.
+    the interpreter's result, not one that differs in the last bit. Along the last dimension, since LLVM does not come
+    to an end with some shapes in double precision along another one.
     """
+    rank, axis = len(value_shape(op.result)), op.axis.value.data
     double = emitter.cast(operands[0], "float64")
-    result = emitter.builder.operator("nn.softmax", double, axis=op.axis.value.data)
-    return [emitter.cast(result, value_dtype(op.result))]
+    if axis == rank - 1:
+        return [emitter.cast(emitter.apply("nn.softmax", double, axis=axis), value_dtype(op.result))]
+    order = [dimension for dimension in range(rank) if dimension != axis] + [axis]
+    result = emitter.apply("nn.softmax", emitter.apply("permute_dims", double, order), axis=rank - 1)
+    back = [order.index(dimension) for dimension in range(rank)]
+    return [emitter.cast(emitter.apply("permute_dims", result, back), value_dtype(op.result))]
 
 
 @rule(nn.BatchNormOp)
