@@ -1,8 +1,8 @@
 """Static shapes for all values: inputs' from the user where the model leaves them open, the rest inferred.
 
-Inference is ONNX's own, with data propagation, on a skeleton of the model: large constants are replaced by
-inputs of their type, so that weights are neither copied nor serialised. Where shapes stay open, values that follow
-from static shapes are computed (`shape_values`) and inference goes on. Declared shapes of inner values are
+Inference is ONNX's own, on a skeleton of the model: large constants are replaced by inputs of their type, so that
+weights are neither copied nor serialised. Where shapes stay open, ONNX propagates values, those that follow from
+static shapes are computed (`shape_values`), and inference goes on. Declared shapes of inner values are
 not trusted, except those of nodes whose operator inference does not know.
 """
 
@@ -30,6 +30,9 @@ from intaglio.errors import UserError
 from intaglio.frontend.model_file import element_count
 from intaglio.frontend.quantized_nodes import cast_node, float_nodes
 from intaglio.frontend.shape_values import LARGEST, constant_types, fold_shape_values
+
+LONGEST_VECTOR = 1 << 20
+"""In models with longer vectors ONNX's propagation of values is not used."""
 
 Shape = tuple[int, ...]
 
@@ -223,9 +226,12 @@ def infer_types(model: ModelProto, shapes: Mapping[str, Shape], *, where: str | 
     """
     skeleton = _skeleton(model, shapes)
     found = _inferred(skeleton, where)
+    propagates = _has_open_shapes(found) and not _has_long_vectors(found)
+    if propagates:
+        found = _inferred(skeleton, where, propagates=True)
     while _has_open_shapes(found) and fold_shape_values(skeleton, found.types):
         constants = constant_types(skeleton.graph)
-        found = _inferred(skeleton, where)
+        found = _inferred(skeleton, where, propagates=propagates)
         found.types.update(constants)
     for value in model.graph.output:
         known = found.types.get(value.name)
@@ -234,15 +240,16 @@ def infer_types(model: ModelProto, shapes: Mapping[str, Shape], *, where: str | 
     return found
 
 
-def _inferred(skeleton: ModelProto, where: str | None) -> GraphTypes:
+def _inferred(skeleton: ModelProto, where: str | None, *, propagates: bool = False) -> GraphTypes:
+    """What ONNX infers; with `propagates` it also follows the values of vectors, element by element."""
     try:
-        inferred = shape_inference.infer_shapes(skeleton, check_type=True, strict_mode=True, data_prop=True)
+        inferred = shape_inference.infer_shapes(skeleton, check_type=True, strict_mode=True, data_prop=propagates)
     except shape_inference.InferenceError as error:
         blamed = {name.strip() for name in re.findall(r"\(op_type:([^,)]*)", str(error))}
         if blamed <= _op_types(skeleton.graph):
             raise _inference_error(str(error), where) from error
         # The error is inside the function that defines an operator: onnx's own, so its node stays without a shape.
-        inferred = shape_inference.infer_shapes(skeleton, check_type=True, data_prop=True)
+        inferred = shape_inference.infer_shapes(skeleton, check_type=True, data_prop=propagates)
     except (ValueError, RuntimeError, MemoryError) as error:
         raise UserError(f"shape inference failed: {' '.join(str(error).split())[:200]}", where=where) from error
     return _collected(inferred.graph)
@@ -255,6 +262,14 @@ def _has_open_shapes(found: GraphTypes) -> bool:
         not tensor.HasField("shape") or any(not dim.HasField("dim_value") for dim in tensor.shape.dim)
         for tensor in tensors
     )
+
+
+def _has_long_vectors(found: GraphTypes) -> bool:
+    """Whether a vector is so long that following its elements would take memory and time: it is no shape."""
+    shapes = [kind.tensor_type.shape for kind in found.types.values() if kind.HasField("tensor_type")]
+    if any(len(shape.dim) == 1 and shape.dim[0].dim_value > LONGEST_VECTOR for shape in shapes):
+        return True
+    return any(_has_long_vectors(inner) for inner in found.inner.values())
 
 
 def _op_types(graph: GraphProto) -> set[str]:

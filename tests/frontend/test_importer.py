@@ -565,3 +565,10 @@ def test_shapes_of_too_many_dimensions():
     model.graph.input.append(helper.make_tensor_value_info("s", TensorProto.INT64, [2**62]))
     expected = f'error: node "e" (Expand) takes a shape from "s", which has {2**62} elements, more than 1024'
     assert refused(model) == expected
+
+
+def test_long_vectors_are_not_followed_element_by_element():
+    """ONNX's propagation of values would take gigabytes for them."""
+    nodes = [helper.make_node("Add", ["x", "x"], ["y"]), helper.make_node("Blur", ["y"], ["z"], domain="com.acme")]
+    model = make_model(nodes, {"x": [2**40]}, ["z"], domains=("com.acme",))
+    assert f"tensor<{2**40}xf32>" in print_module(imported(model))
