@@ -75,7 +75,7 @@ class Graph:
         return nn.MulOp(*operands, value.type)
 
     def other_operand(self, value, shape):
-        fits = [other for other in self.values if self.broadcasts(shape, self.shape(other))]
+        fits = [other for other in self.values if self.broadcasts(shape, self.shape(other))] or [value]
         other = fits[int(self.rng.integers(len(fits)))]
         return nn.AddOp(value, other, TensorType(f32, np.broadcast_shapes(shape, self.shape(other))))
 

@@ -137,7 +137,9 @@ def _line(node: Node, scale: Fraction, before: int, after: int) -> Line | None:
         case "asymmetric":
             return 1 / scale, Fraction(0)
         case "align_corners":
-            return (Fraction(before - 1, after - 1), Fraction(0)) if after > 1 else (Fraction(0), Fraction(0))
+            # By the standard's formula the resized length is not rounded when scales are given.
+            length = scale * before
+            return (Fraction(before - 1) / (length - 1), Fraction(0)) if length > 1 else (Fraction(0), Fraction(0))
         case "tf_half_pixel_for_nn":
             return 1 / scale, half / scale
         case _:
