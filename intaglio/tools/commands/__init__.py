@@ -1,0 +1,1 @@
+"""The commands of `intaglio`: every module has one, called `command`."""

@@ -1,0 +1,93 @@
+"""`intaglio compile`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from intaglio.tools.command import Report, method_option, parse_shapes, reporting, shape_option, wants_json
+
+# ruff: noqa: PLC0415 (what a command needs is imported when it runs, so that --help takes no time)
+
+if TYPE_CHECKING:
+    from intaglio.phases import CompileOptions
+
+
+@click.command("compile")
+@click.argument("model")
+@click.option("-o", "--output", required=True, help="The package to write, or with --compile-to the module's text.")
+@click.option("--calibration", metavar="DATA.npz", help="One array for each input, samples stacked on a first axis.")
+@click.option("--target", metavar="TARGET", help="gen1 or another preset, a description FILE.toml, or host.")
+@method_option
+@click.option("--ranges", metavar="FILE", help="Ranges that `intaglio calibrate` wrote, or AIMET's encodings.")
+@shape_option
+@click.option("--compile-to", metavar="PHASE", default="package", help="Stop after this phase and write its text.")
+@click.option("--compile-from", metavar="PHASE", help="MODEL is the text that this phase has left; go on from it.")
+@click.option("--dump-phases-to", metavar="DIR", help="Write the text at the end of every phase to this folder.")
+@click.option("--fail-on-host", is_flag=True, help="Refuse a model of which the host computes a part.")
+@reporting
+def command(
+    model: str,
+    output: str,
+    calibration: str | None,
+    target: str | None,
+    method: str,
+    ranges: str | None,
+    shapes: Sequence[str],
+    compile_to: str,
+    compile_from: str | None,
+    dump_phases_to: str | None,
+    fail_on_host: bool,
+) -> Report:
+    """Compile MODEL, an ONNX file, to a package.
+
+    The phases are import, graph, calibrate, quantize, partition, npu, isa and package; `intaglio inspect --phases`
+    shows what they do. Compilation may stop after each and resume from its text.
+    """
+    from intaglio.params import CalibrationMethod, QuantizationParams
+    from intaglio.phases import CompileOptions
+
+    options = CompileOptions(
+        target=target,
+        shapes=parse_shapes(shapes),
+        calibration=calibration,
+        ranges=ranges,
+        params=QuantizationParams().with_calibration(CalibrationMethod.from_str(method)),
+        fail_on_host=fail_on_host,
+    )
+    return _compile(model, output, options, compile_to, compile_from, dump_phases_to)
+
+
+def _compile(
+    model: str,
+    output: str,
+    options: CompileOptions,
+    compile_to: str,
+    compile_from: str | None,
+    dump_phases_to: str | None,
+) -> Report:
+    from intaglio.compiler import compile_model
+    from intaglio.runtime.package import Package
+    from intaglio.tools.package_report import print_summary, summary
+    from intaglio.tools.progress import compile_progress
+
+    with compile_progress() as progress:
+        result = compile_model(
+            model,
+            output,
+            options,
+            compile_to=compile_to,
+            compile_from=compile_from,
+            dump_phases_to=dump_phases_to,
+            progress=progress,
+        )
+    report: Report = {"output": output, "phase": compile_to}
+    if isinstance(result, Package):
+        report |= summary(result)
+        if not wants_json():
+            print_summary(report)
+    elif not wants_json():
+        click.echo(f"{output}: the module at the end of phase {compile_to}")
+    return report
