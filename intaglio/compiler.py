@@ -79,6 +79,12 @@ def compile_model(
             where="--compile-from",
             hint=f"the phases are, in order: {', '.join(PHASE_NAMES)}",
         )
+    if compile_from is not None and (options.shapes or options.batch is not None):
+        raise UserError(
+            f"the shapes of a module at the end of {compile_from} are fixed",
+            where="--batch" if options.batch is not None else "--shape",
+            hint="give shapes when the ONNX model is compiled",
+        )
     check_output(output)
     if compile_from is None:
         if Path(source).suffix == ".mlir":
@@ -160,7 +166,7 @@ def import_phase(source: str | Path, options: CompileOptions, progress: Progress
         UserError: the file is no ONNX model that can be compiled, or calibration data does not fit its inputs.
     """
     _report(progress, "import", 0, None)
-    module = import_model(source, shapes=options.shapes or None)
+    module = import_model(source, shapes=options.shapes or None, batch=options.batch)
     if isinstance(options.calibration, str | Path):
         # Wrong names and shapes are found here and not after the graph has been optimised.
         inputs, _ = interface(main_function(module))

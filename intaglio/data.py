@@ -6,7 +6,9 @@ the input, with the samples in one of two layouts told apart by the number of di
 - on a new first axis: `(N, *shape)`;
 - one after another along the first dimension: `(N * shape[0], *shape[1:])`.
 
-So for an input of shape `(1, 1, 28, 28)` both `(N, 1, 1, 28, 28)` and `(N, 1, 28, 28)` are N samples. Beside the
+So for an input of shape `(1, 1, 28, 28)` both `(N, 1, 1, 28, 28)` and `(N, 1, 28, 28)` are N samples. A sample of
+a model compiled for batches of 4 is a batch: of an input of shape `(4, 1, 28, 28)`, a file with `(N * 4, 1, 28, 28)`
+has N, and a number of entries that leaves a part of a batch is refused. Beside the
 inputs there may be an array `label` with one entry for each entry of the first axis.
 
 Files are read as a stream, one sample at a time, so that memory does not grow with their size. Pickled objects
@@ -121,6 +123,12 @@ class Samples:
             return got[0]
         if shape and shape[0] > 0 and got[1:] == shape[1:] and len(got) == len(shape) and got[0] % shape[0] == 0:
             return got[0] // shape[0]
+        if shape and shape[0] > 1 and got[1:] == shape[1:]:
+            raise UserError(
+                f"array {name!r} has {got[0]} entries, which do not make whole batches of {shape[0]}",
+                where=str(self.path),
+                hint="leave some out or repeat some, or compile for another batch size",
+            )
         raise UserError(
             f"array {name!r} has shape {list(got)}, but the input has shape {list(shape)}",
             where=str(self.path),

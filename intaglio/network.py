@@ -13,6 +13,7 @@ outputs = ig.Session("model.igpkg").run({"input": image})
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from numpy.typing import ArrayLike
 from xdsl.dialects.builtin import ModuleOp
 
 from intaglio.compiler import import_phase, package_phase, run_phase
+from intaglio.errors import UserError
 from intaglio.files import check_output
 from intaglio.frontend.exporter import main_function
 from intaglio.interpreter.interpreter import Interpreter
@@ -35,20 +37,26 @@ from intaglio.runtime.session import checked_feeds
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def load(path: str | Path, shapes: Mapping[str, Sequence[int]] | None = None) -> Network:
+def load(path: str | Path, shapes: Mapping[str, Sequence[int]] | None = None, *, batch: int | None = None) -> Network:
     """Load an ONNX model and optimise its graph.
 
     Args:
         path: the model.
         shapes: shapes of inputs by name, for models that leave dimensions open.
+        batch: the first dimension of inputs that leave it open and are given no shape.
 
     Raises:
-        UserError: the file is no ONNX model that can be compiled, or a shape is open.
+        UserError: the file is no ONNX model that can be compiled, a shape is open, or the model has another batch
+            size.
     """
-    options = CompileOptions(shapes=shapes or {})
+    options = CompileOptions(shapes=shapes or {}, batch=batch)
+    return Network(_loaded(path, options), path, options)
+
+
+def _loaded(path: str | Path, options: CompileOptions) -> ModuleOp:
     module = import_phase(path, options)
     run_phase(module, _phase("graph"), options)
-    return Network(module)
+    return module
 
 
 def _phase(name: str) -> Phase:
@@ -63,6 +71,9 @@ class _Runnable:
     """
 
     def __init__(self, module: ModuleOp) -> None:
+        self._take(module)
+
+    def _take(self, module: ModuleOp) -> None:
         self.module = module
         self._inputs, self._outputs = interface(main_function(module))
         self._interpreter = Interpreter(module)
@@ -94,7 +105,36 @@ class _Runnable:
 
 
 class Network(_Runnable):
-    """A network as it was loaded, float as a rule: the module at the end of the phase `graph`."""
+    """A network as it was loaded, float as a rule: the module at the end of the phase `graph`.
+
+    Args:
+        module: the module; it belongs to this object from now on.
+        source: the model that it was loaded from, None when it comes from elsewhere.
+        options: what it was loaded with.
+    """
+
+    def __init__(
+        self, module: ModuleOp, source: str | Path | None = None, options: CompileOptions | None = None
+    ) -> None:
+        super().__init__(module)
+        self._source = source
+        self._options = options or CompileOptions()
+
+    def set_batch_size(self, batch: int) -> None:
+        """Load the model again with another batch size; samples then have `batch` entries on their first axis.
+
+        Args:
+            batch: the first dimension of inputs that leave it open and were given no shape.
+
+        Raises:
+            UserError: the model has another batch size, or can no longer be loaded, or the network was not loaded
+                from a model.
+        """
+        if self._source is None:
+            raise UserError("the batch size of a network that was not loaded from a model is fixed")
+        options = replace(self._options, batch=batch)
+        self._take(_loaded(self._source, options))
+        self._options = options
 
     @property
     def is_quantized(self) -> bool:

@@ -36,6 +36,7 @@ class CompileOptions:
         target: a preset such as `gen1`, a description file (`.toml`), or `host` for no accelerator. None: that of the
             module when resuming after `partition`, else `gen1`.
         shapes: shapes of inputs by name, for models that leave dimensions open.
+        batch: the first dimension of inputs that leave it open; None where all have one.
         calibration: an `.npz` file or samples; needed when the phase `calibrate` is run.
         ranges: a file of calibrated ranges, which take the place of those from calibration data.
         tensor_names: the node that makes each tensor of the ONNX model, for ranges that name tensors; filled in when
@@ -46,6 +47,7 @@ class CompileOptions:
 
     target: str | None = None
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict[str, Sequence[int]])
+    batch: int | None = None
     calibration: str | Path | Samples | None = None
     ranges: str | Path | None = None
     tensor_names: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -44,6 +44,12 @@ def test_first_dimension_may_hold_several_samples_of_a_larger_batch(file: Path):
     assert samples.labels is not None and samples.labels.shape == (6,)
 
 
+def test_entries_that_do_not_make_whole_batches_are_refused(file: Path):
+    np.savez(file, x=values(7, 3))
+    with pytest.raises(UserError, match=r"'x' has 7 entries, which do not make whole batches of 2"):
+        load_samples(file, {"x": (2, 3)})
+
+
 def test_inputs_are_converted_between_floats_only(file: Path):
     np.savez(file, a=values(2, 3).astype(np.float64), b=np.arange(2, dtype=np.int32))
     samples = load_samples(file, {"a": (3,), "b": ()}, {"b": np.dtype(np.int64)})

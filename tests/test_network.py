@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -84,6 +85,31 @@ def test_one_model_compiles_for_several_targets(tmp_path: Path) -> None:
         results.append(ig.Session(tmp_path / f"{target}.igpkg").run({"input": image})["logits"])
     np.testing.assert_array_equal(results[0], results[1])
     np.testing.assert_array_equal(results[0], results[2])
+
+
+def open_batch(folder: Path) -> Path:
+    """The example with an open first dimension of input and output, and the reshape in it by inference."""
+    model = onnx.load(EXAMPLE / "model.onnx")
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    onnx.save(model, folder / "open.onnx")
+    return folder / "open.onnx"
+
+
+def test_batch_sizes(tmp_path: Path) -> None:
+    network = ig.load(open_batch(tmp_path), batch=1)
+    image = images("evaluation.npz", 6)[:, 0]
+    single = [network.run({"input": image[index : index + 1]})["logits"] for index in range(6)]
+    network.set_batch_size(3)
+    assert network.inputs[0].shape == (3, 1, 28, 28)
+    assert network.outputs[0].shape == (3, 10)
+    batches = [network.run({"input": image[start : start + 3]})["logits"] for start in (0, 3)]
+    np.testing.assert_allclose(np.concatenate(batches), np.concatenate(single), rtol=1e-5, atol=1e-5)
+    with pytest.raises(ig.UserError, match="the first dimension of input"):
+        ig.load(EXAMPLE / "model.onnx", batch=2)
+    with pytest.raises(ig.UserError, match="not loaded from a model is fixed"):
+        ig.Network(network.module).set_batch_size(2)
+    assert network.inputs[0].shape == (3, 1, 28, 28)
 
 
 def test_placement_names_what_is_on_the_host() -> None:

@@ -45,6 +45,7 @@ class CalibrateOptions:
         data: samples, an `.npz` file.
         method: calibration method; that of the statistics when parts are merged.
         shapes: shapes of inputs by name, for models that leave dimensions open.
+        batch: the first dimension of inputs that leave it open.
         grid: the integers that values will be quantized to.
         statistics: a file that keeps the statistics; an interrupted run goes on from it.
         merge: files of statistics of other parts of the data.
@@ -55,6 +56,7 @@ class CalibrateOptions:
     data: str | None = None
     method: CalibrationMethod = field(default_factory=default_calibration)
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict[str, Sequence[int]])
+    batch: int | None = None
     grid: Grid = field(default_factory=Grid)
     statistics: str | None = None
     merge: Sequence[str] = ()
@@ -117,7 +119,7 @@ def calibrate_model(
 
 
 def _observed_module(model: str, options: CalibrateOptions) -> ModuleOp:
-    compile_options = CompileOptions(shapes=options.shapes, calibration=options.data)
+    compile_options = CompileOptions(shapes=options.shapes, batch=options.batch, calibration=options.data)
     module = import_phase(model, compile_options)
     run_phase(module, next(phase for phase in PHASES if phase.name == "graph"), compile_options)
     InsertObservers(method=str(options.method)).apply(make_context(), module)

@@ -23,6 +23,10 @@ shape_option = click.option(
     "--shape", "shapes", metavar="NAME=1,3,224,224", multiple=True, help="Shape of an input; repeatable."
 )
 
+batch_option = click.option(
+    "--batch", metavar="N", type=click.IntRange(min=1), help="First dimension of inputs that leave it open."
+)
+
 Parameters = ParamSpec("Parameters")
 Report = dict[str, Any]
 """What a command prints as JSON."""

@@ -227,6 +227,32 @@ def test_a_target_file_and_a_shape(files: Files) -> None:
     assert json.loads(files.succeed("profile", files.package, "--json"))["target"] == "chip"
 
 
+def test_a_batch_size_for_model_calibration_and_samples(files: Files) -> None:
+    """Batches of two give what single images give, and data files hold whole batches."""
+    make_model(Path(files.model), shape=("N", 2, 6, 6))
+    np.savez(files.data, input=images(8)[:, 0])
+    results: list[Array] = []
+    for batch in ("1", "2"):
+        files.compile("--batch", batch)
+        shown = json.loads(files.succeed("inspect", files.package, "--json"))
+        assert shown["inputs"][0]["shape"] == [int(batch), 2, 6, 6]
+        files.succeed("run", files.package, "--inputs", files.data, "--outputs", files.path("y.npz"))
+        with np.load(files.path("y.npz")) as outputs:
+            assert outputs["scores"].shape == (8 // int(batch), int(batch), 4)
+            results.append(outputs["scores"].reshape(8, 4))
+    np.testing.assert_array_equal(results[0], results[1])
+    np.savez(files.data, input=images(7)[:, 0])
+    message = files.fail("compile", files.model, "-o", files.package, "--calibration", files.data, "--batch", "2")
+    assert "7 entries, which do not make whole batches of 2" in message
+
+
+def test_shapes_cannot_be_given_to_text(files: Files) -> None:
+    files.succeed("compile", files.model, "-o", files.path("net.mlir"), "--compile-to", "import")
+    for option in (("--batch", "2"), ("--shape", "input=1,2,6,6")):
+        arguments = ("compile", files.path("net.mlir"), "-o", files.package, "--compile-from", "import", *option)
+        assert "the shapes of a module at the end of import are fixed" in files.fail(*arguments)
+
+
 def test_inspect_the_other_kinds(files: Files) -> None:
     shown = files.succeed("inspect", files.model)
     assert "Softmax" in shown

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 
 import click
 
-from intaglio.tools.command import Report, method_option, parse_shapes, reporting, shape_option, wants_json
+from intaglio.tools.command import (
+    Report,
+    batch_option,
+    method_option,
+    parse_shapes,
+    reporting,
+    shape_option,
+    wants_json,
+)
 
 # ruff: noqa: PLC0415 (what a command needs is imported when it runs, so that --help takes no time)
 
@@ -30,6 +38,7 @@ from intaglio.tools.command import Report, method_option, parse_shapes, reportin
     help="What to write: ranges to read and edit, or AIMET's encodings.",
 )
 @shape_option
+@batch_option
 @reporting
 def command(
     model: str,
@@ -43,6 +52,7 @@ def command(
     ranges: str | None,
     file_format: str,
     shapes: Sequence[str],
+    batch: int | None,
 ) -> Report:
     """Run MODEL on data and write the tensors' ranges.
 
@@ -58,6 +68,7 @@ def command(
         data=calibration,
         method=CalibrationMethod.from_str(method),
         shapes=parse_shapes(shapes),
+        batch=batch,
         grid=Grid(bits, symmetric),
         statistics=statistics,
         merge=merge,

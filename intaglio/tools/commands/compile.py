@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from intaglio.tools.command import Report, method_option, parse_shapes, reporting, shape_option, wants_json
+from intaglio.tools.command import (
+    Report,
+    batch_option,
+    method_option,
+    parse_shapes,
+    reporting,
+    shape_option,
+    wants_json,
+)
 
 # ruff: noqa: PLC0415 (what a command needs is imported when it runs, so that --help takes no time)
 
@@ -23,6 +31,7 @@ if TYPE_CHECKING:
 @method_option
 @click.option("--ranges", metavar="FILE", help="Ranges that `intaglio calibrate` wrote, or AIMET's encodings.")
 @shape_option
+@batch_option
 @click.option("--compile-to", metavar="PHASE", default="package", help="Stop after this phase and write its text.")
 @click.option("--compile-from", metavar="PHASE", help="MODEL is the text that this phase has left; go on from it.")
 @click.option("--dump-phases-to", metavar="DIR", help="Write the text at the end of every phase to this folder.")
@@ -36,6 +45,7 @@ def command(
     method: str,
     ranges: str | None,
     shapes: Sequence[str],
+    batch: int | None,
     compile_to: str,
     compile_from: str | None,
     dump_phases_to: str | None,
@@ -52,6 +62,7 @@ def command(
     options = CompileOptions(
         target=target,
         shapes=parse_shapes(shapes),
+        batch=batch,
         calibration=calibration,
         ranges=ranges,
         params=QuantizationParams().with_calibration(CalibrationMethod.from_str(method)),
