@@ -22,7 +22,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.utils.hints import isa
 
 from intaglio.dialects import nn
-from intaglio.dialects.onnx import OnnxOp, floats_of, ints_of
+from intaglio.dialects.onnx import NodeOp, OnnxOp, floats_of, ints_of
 from intaglio.dialects.onnx.schema import Arity, AttributeValue
 from intaglio.dialects.quant import DequantizeCastOp, UniformType, reshaped, transposed
 from intaglio.dialects.weights import Array, WeightsAttr, array_of, constant_attr
@@ -340,7 +340,7 @@ def _name(location: LocationAttr) -> str | None:
     return location.desc.data if isinstance(location, NameLoc) else None
 
 
-def location_of(op: OnnxOp) -> LocationAttr:
+def location_of(op: NodeOp) -> LocationAttr:
     """The location of what replaces a node: the node's name, or that of its first output if it has none."""
     if isinstance(op.location, NameLoc) or op.result_names is None or not len(op.result_names):
         return op.location

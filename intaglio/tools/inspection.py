@@ -13,27 +13,31 @@ from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.ir import Operation
 
 from intaglio.data import array_headers
+from intaglio.dialects.isa import ProgramOp
 from intaglio.errors import UserError
 from intaglio.frontend.model_file import byte_count, read_model
 from intaglio.frontend.shapes import true_inputs
 from intaglio.ir.parsing import read_module
 from intaglio.ir.printing import weights_in
-from intaglio.passes.partition.placement import DEVICE, placement
+from intaglio.lowering.isa_to_bytes import program_binary
+from intaglio.passes.partition.placement import refuse_fallbacks
 from intaglio.phases import PHASE, PHASES, CompileOptions
 from intaglio.runtime.package import read_package
-from intaglio.tools.package_report import print_package, print_placement, report_of_package
+from intaglio.targets.assembler import disassemble
+from intaglio.tools.package_report import print_disassembly, print_package, print_placement, report_of_package
+from intaglio.tools.placing import expected_placement
 from intaglio.tools.tables import print_table
 
 Report = dict[str, Any]
 
 
-def report_of(path: str | Path, with_placement: bool = False, with_disassembly: bool = False) -> Report:
+def report_of(path: str | Path, placing: CompileOptions | None = None, with_disassembly: bool = False) -> Report:
     """Describe a file.
 
     Args:
         path: the file.
-        with_placement: add where each operation runs; of packages and of modules after the phase `partition`.
-        with_disassembly: add the instructions; of packages.
+        placing: add where each operation runs, or would with these options; of models, modules and packages.
+        with_disassembly: add the instructions; of packages, and of modules after the phase `isa`.
 
     Raises:
         UserError: the file cannot be read or is of no kind known here, or has not what is asked for.
@@ -44,16 +48,35 @@ def report_of(path: str | Path, with_placement: bool = False, with_disassembly: 
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             is_samples = any(name.endswith(".npy") for name in archive.namelist())
-        if not is_samples:
-            return report_of_package(read_package(path), with_placement, with_disassembly)
-        report = _samples(path)
+        report = _samples(path) if is_samples else report_of_package(read_package(path), with_disassembly)
     elif path.suffix == ".mlir" or _looks_like_text(path):
-        report = _module(read_module(path), with_placement, str(path))
+        report = _module(read_module(path), with_disassembly)
     else:
         report = _onnx(path)
-    if with_disassembly or (with_placement and "placement" not in report):
-        asked = "instructions" if with_disassembly else "placement"
-        raise UserError(f"a file of kind {report['kind']} has no {asked}", where=str(path), hint="compile it first")
+    if with_disassembly and "disassembly" not in report:
+        raise UserError(
+            f"a file of kind {report['kind']} has no instructions", where=str(path), hint="compile it first"
+        )
+    if placing is not None:
+        if report["kind"] == "samples":
+            raise UserError("a file of kind samples has no placement", where=str(path))
+        report |= _placement(path, placing)
+    return report
+
+
+def _placement(path: Path, options: CompileOptions) -> Report:
+    expectation = expected_placement(path, options)
+    if options.fail_on_host:
+        refuse_fallbacks(expectation.places)
+    report: Report = {
+        "placement_basis": expectation.basis,
+        "placement": [
+            {"name": place.name, "operation": place.kind, "device": place.device, "reason": place.reason}
+            for place in expectation.places
+        ],
+    }
+    if expectation.nodes:
+        report["nodes"] = [vars(node) for node in expectation.nodes]
     return report
 
 
@@ -100,7 +123,7 @@ def _value(value: ValueInfoProto) -> Report:
     return {"name": value.name, "dtype": TensorProto.DataType.Name(tensor.elem_type).lower(), "shape": shape}
 
 
-def _module(module: ModuleOp, with_placement: bool, where: str) -> Report:
+def _module(module: ModuleOp, with_disassembly: bool) -> Report:
     phase = module.attributes.get(PHASE)
     weights = weights_in(module)
     report: Report = {
@@ -111,15 +134,11 @@ def _module(module: ModuleOp, with_placement: bool, where: str) -> Report:
         "weights": len(weights),
         "weight_elements": sum(math.prod(attribute.type.get_shape()) for attribute in weights),
     }
-    if with_placement:
-        if not any(DEVICE in op.attributes for op in module.walk()):
-            raise UserError(
-                "no device is assigned in this module", where=where, hint="devices are assigned in phase partition"
-            )
-        report["placement"] = [
-            {"name": place.name, "operation": place.kind, "device": place.device, "reason": place.reason}
-            for place in placement(module)
-        ]
+    programs = [program_binary(op) for op in module.ops if isinstance(op, ProgramOp)]
+    if with_disassembly and programs:
+        report["disassembly"] = {
+            program.name: disassemble(program.words, program.debug).splitlines() for program in programs
+        }
     return report
 
 
@@ -167,6 +186,8 @@ def _print_onnx(report: Report) -> None:
     )
     print_table("\nOperators", ("operator", "count"), list(report["operators"].items()))
     print(f"\n{report['constants']:,} constants of {report['constant_bytes']:,} bytes")
+    if "placement" in report:
+        print_placement(report)
 
 
 def _print_module(report: Report) -> None:
@@ -180,7 +201,8 @@ def _print_module(report: Report) -> None:
     )
     print(f"\n{report['weights']:,} weights of {report['weight_elements']:,} elements beside the text")
     if "placement" in report:
-        print_placement(report["placement"])
+        print_placement(report)
+    print_disassembly(report)
 
 
 def _print_phases(report: Report) -> None:

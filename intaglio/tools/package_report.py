@@ -42,7 +42,7 @@ def print_summary(report: Report) -> None:
     print_table(None, ("", ""), rows)
 
 
-def report_of_package(package: Package, placement: bool, disassembly: bool) -> Report:
+def report_of_package(package: Package, disassembly: bool) -> Report:
     """All that `intaglio inspect` shows of a package.
 
     Raises:
@@ -63,8 +63,6 @@ def report_of_package(package: Package, placement: bool, disassembly: bool) -> R
         "versions": dict(package.versions),
         "accelerator_regions": [_region(session, index) for index in range(len(package.regions))],
     }
-    if placement:
-        report["placement"] = [vars(place) for place in package.placement]
     if disassembly:
         report["disassembly"] = {
             region.name: disassemble(region.words, region.debug).splitlines() for region in package.regions
@@ -107,19 +105,34 @@ def print_package(report: Report) -> None:
         list(report["host_operations"].items()),
     )
     if "placement" in report:
-        print_placement(report["placement"])
+        print_placement(report)
+    print_disassembly(report)
+
+
+def print_disassembly(report: Report) -> None:
+    """Print the instructions of each region, if they are in a report."""
     for name, lines in report.get("disassembly", {}).items():
         print(f"\n{name}:")
         print("\n".join(lines))
 
 
-def print_placement(places: list[Report]) -> None:
-    """Print where operations run."""
+def print_placement(report: Report) -> None:
+    """Print where nodes of an ONNX model, or the operations of other files, run."""
+    title = f"\nPlacement, by {report['placement_basis']}"
+    if "nodes" in report:
+        print_table(title, ("node", "operator", "runs as", "device", "reason"), list(map(_node_row, report["nodes"])))
+        return
     print_table(
-        "\nPlacement",
+        title,
         ("ONNX name", "operation", "device", "reason"),
-        [(place["name"], place["operation"], place["device"], place["reason"]) for place in places],
+        [(place["name"], place["operation"], place["device"], place["reason"]) for place in report["placement"]],
     )
+
+
+def _node_row(node: Report) -> tuple[str, ...]:
+    runs_as = f"part of {node['within']}" if node["within"] is not None else ", ".join(node["operations"])
+    devices, reasons = ", ".join(node["devices"]), "; ".join(node["reasons"])
+    return node["name"], node["operator"], runs_as or "nothing is left of it", devices, reasons
 
 
 def print_profile(profile: PackageProfile) -> None:

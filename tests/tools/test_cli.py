@@ -353,7 +353,8 @@ MISTAKES: list[tuple[str, Callable[[Files], tuple[str, ...]], str]] = [
     ),
     ("profiling samples", lambda f: ("profile", f.data), "it has no manifest.json"),
     ("inspecting nothing", lambda f: ("inspect",), "name a file, or ask for --phases"),
-    ("placement of an ONNX model", lambda f: ("inspect", f.model, "--placement"), "has no placement"),
+    ("placement of samples", lambda f: ("inspect", f.data, "--placement"), "has no placement"),
+    ("a target without --placement", lambda f: ("inspect", f.model, "--target", "host"), "go with --placement"),
     ("instructions of samples", lambda f: ("inspect", f.data, "--disassemble"), "has no instructions"),
 ]
 

@@ -15,6 +15,10 @@ Nodes of the `onnx` dialect that `nn` has no operation for have rules by operato
 shapes depend on values, strings and sequences. A model that keeps one of them is refused, naming its node.
 """
 
-from intaglio.lowering.host_to_relax.conversion import check_host_function, host_to_relax
+from intaglio.lowering.host_to_relax.conversion import (
+    check_host_function,
+    check_host_operation,
+    host_to_relax,
+)
 
-__all__ = ["check_host_function", "host_to_relax"]
+__all__ = ["check_host_function", "check_host_operation", "host_to_relax"]

@@ -27,17 +27,25 @@ def check_host_function(function: func.FuncOp) -> None:
     block = function.body.block
     _check_values(block.args, "an argument")
     for op in block.ops:
-        if isinstance(op, func.ReturnOp):
-            _check_values(op.operands, "a result")
-            continue
-        if find_rule(op) is not None:
-            _check_values(op.results, describe(op))
-        else:
-            raise UserError(
-                f"{describe(op)} cannot run on the host",
-                where=where(op.location),
-                hint="no rule of intaglio/lowering/host_to_relax/ lowers this operation",
-            )
+        check_host_operation(op)
+
+
+def check_host_operation(op: Operation) -> None:
+    """Check that the host can run an operation of a host function.
+
+    Raises:
+        UserError: it cannot; the message names it and its node.
+    """
+    if isinstance(op, func.ReturnOp):
+        _check_values(op.operands, "a result")
+    elif find_rule(op) is not None:
+        _check_values(op.results, describe(op))
+    else:
+        raise UserError(
+            f"{describe(op)} cannot run on the host",
+            where=where(op.location),
+            hint="no rule of intaglio/lowering/host_to_relax/ lowers this operation",
+        )
 
 
 def host_to_relax(function: func.FuncOp, regions: Mapping[str, int]) -> Any:

@@ -6,7 +6,7 @@ host; `outline-regions` moves the accelerator's into functions that have `intagl
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from xdsl.dialects import func
@@ -65,8 +65,14 @@ def placement(module: ModuleOp) -> list[Placement]:
     Args:
         module: a module after `assign-devices` or `outline-regions`.
     """
+    return [place for _, place in placed_operations(module)]
+
+
+def placed_operations(module: ModuleOp) -> Iterator[tuple[Operation, Placement]]:
+    """Yield each operation and where it runs, in the order of `placement`."""
     functions = sorted(functions_with_body(module), key=lambda function: device_of(function) == ACCELERATOR)
-    return [_placement(function, op) for function in functions for op in function.body.block.ops if has_device(op)]
+    for function in functions:
+        yield from ((op, _placement(function, op)) for op in function.body.block.ops if has_device(op))
 
 
 def _placement(function: func.FuncOp, op: Operation) -> Placement:
@@ -77,8 +83,13 @@ def _placement(function: func.FuncOp, op: Operation) -> Placement:
         kind=op.name,
         device=device,
         reason=reason.data if isinstance(reason, StringAttr) else None,
-        computes=not isinstance(op, _WITHOUT_COMPUTATION),
+        computes=computes(op.name),
     )
+
+
+def computes(kind: str) -> bool:
+    """Whether an operation of a kind, such as `nn.conv2d`, is more than a cast or a change of layout."""
+    return all(kind != operation.name for operation in _WITHOUT_COMPUTATION)
 
 
 def host_computation(module: ModuleOp) -> Iterator[Placement]:
@@ -94,7 +105,16 @@ def fail_on_host(module: ModuleOp) -> None:
     Raises:
         CheckFailedError: naming the first operations on the host, and why they are there.
     """
-    places = list(host_computation(module))
+    refuse_fallbacks(placement(module))
+
+
+def refuse_fallbacks(placed: Iterable[Placement]) -> None:
+    """Refuse placements of which one computes elsewhere than on the accelerator; see `fail_on_host`.
+
+    Raises:
+        CheckFailedError: naming the first such operations, and why they are there.
+    """
+    places = [place for place in placed if place.device != ACCELERATOR and place.computes]
     if not places:
         return
     shown = [f'{place.kind} "{place.name or ""}" ({place.reason})' for place in places[:3]]
