@@ -21,20 +21,31 @@ if TYPE_CHECKING:
     from intaglio.compiler import compile_model
     from intaglio.errors import UserError
     from intaglio.network import Network, QuantizedNetwork, load
-    from intaglio.params import CalibrationMethod, QuantizationParams, default_quantization, quantization_scheme
+    from intaglio.params import (
+        CalibrationMethod,
+        QuantizationParams,
+        bfloat16_scheme,
+        default_quantization,
+        int16_quantization,
+        quantization_scheme,
+    )
     from intaglio.phases import CompileOptions
+    from intaglio.precision import Precision
     from intaglio.runtime.session import Session
 
 __all__ = [
     "CalibrationMethod",
     "CompileOptions",
     "Network",
+    "Precision",
     "QuantizationParams",
     "QuantizedNetwork",
     "Session",
     "UserError",
+    "bfloat16_scheme",
     "compile_model",
     "default_quantization",
+    "int16_quantization",
     "load",
     "quantization_scheme",
 ]
@@ -43,12 +54,15 @@ _MODULES = {
     "CalibrationMethod": "params",
     "CompileOptions": "phases",
     "Network": "network",
+    "Precision": "precision",
     "QuantizationParams": "params",
     "QuantizedNetwork": "network",
     "Session": "runtime.session",
     "UserError": "errors",
+    "bfloat16_scheme": "params",
     "compile_model": "compiler",
     "default_quantization": "params",
+    "int16_quantization": "params",
     "load": "network",
     "quantization_scheme": "params",
 }

@@ -27,8 +27,8 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 FILECHECKS = sorted(path for path in (ROOT / "filecheck").rglob("*.mlir") if "Inputs" not in path.parts)
 
 LAYERS = (
-    ("errors", "compat", "files"),
-    ("data", "calibration_methods", "params"),
+    ("errors", "compat", "files", "remarks"),
+    ("data", "calibration_methods", "precision", "params", "params_file", "assignment"),
     ("numerics",),
     ("targets.instructions", "targets.encoding"),  # the tables that the isa dialect is made from
     ("dialects",),

@@ -1,4 +1,4 @@
-"""Rules of the `quant` dialect: the casts, by the arithmetic of `intaglio.numerics.quantization`."""
+"""Rules of the `quant` dialect: casts by `intaglio.numerics.quantization`, rescaling by `numerics.rescaling`."""
 
 from __future__ import annotations
 
@@ -9,15 +9,26 @@ from intaglio.dialects.quant import (
     DequantizeCastOp,
     ObserveOp,
     QuantizeCastOp,
+    RequantizeOp,
     StorageCastOp,
     UniformQuantizedPerAxisType,
     UniformQuantizedSubChannelType,
     UniformQuantizedType,
+    requantization_mode,
 )
 from intaglio.errors import UserError
 from intaglio.interpreter.registry import rule
-from intaglio.interpreter.values import Array, tensor_type, value_dtype, value_shape
+from intaglio.interpreter.values import (
+    Array,
+    centered,
+    quantization,
+    storage_bounds,
+    tensor_type,
+    value_dtype,
+    value_shape,
+)
 from intaglio.numerics.quantization import dequantize, quantize
+from intaglio.numerics.rescaling import rescale, store
 
 Uniform = UniformQuantizedType | UniformQuantizedPerAxisType | UniformQuantizedSubChannelType
 
@@ -71,6 +82,15 @@ def scast(op: StorageCastOp, operands: list[Array]) -> list[Array]:
     """The same bits; values are held in their storage type anyway."""
     dtype = value_dtype(op.result)
     return [operands[0] if operands[0].dtype == dtype else operands[0].view(dtype)]
+
+
+@rule(RequantizeOp)
+def requantize(op: RequantizeOp, operands: list[Array]) -> list[Array]:
+    """Subtract the zero point, multiply by the ratio of the scales, add the other zero point, saturate."""
+    kind, result = quantization(op.input), quantization(op.result)
+    assert kind is not None and result is not None
+    scaled = rescale(centered(operands[0], kind), kind.scale / result.scale, requantization_mode(op))
+    return [store(scaled, result.zero_point, *storage_bounds(result, None)).astype(value_dtype(op.result))]
 
 
 @rule(ObserveOp)

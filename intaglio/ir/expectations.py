@@ -8,7 +8,8 @@
 
 `@+N` and `@-N` mean lines below and above the comment, `@above` and `@below` the next one, `@unknown` an error
 without a position. A diagnostic matches when it contains the text. An expectation that nothing matches is a
-failure, and so is a diagnostic that nothing expects.
+failure, and so is an error that nothing expects; remarks and warnings (`expected-remark`, `expected-warning`) may
+come unexpected.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from intaglio.errors import UserError
+from intaglio.remarks import Remark
 
 _EXPECTED = re.compile(
     r"expected-(error|warning|remark|note)\s*(@(?:[+-]\d+|above|below|unknown))?\s*(?:\{\{(.*?)\}\})?"
@@ -30,7 +32,7 @@ class Expectation:
     """A diagnostic that a test expects."""
 
     severity: str
-    """`error`; `warning`, `remark` and `note` are never produced, so expecting one is a failure."""
+    """`error`, `warning` or `remark`; `note` is never produced, so expecting one is a failure."""
 
     line: int | None
     """The one-based line it must be on; None for one without a position."""
@@ -44,16 +46,26 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """An error as a test sees it."""
+    """An error, a warning or a remark as a test sees it."""
 
     line: int | None
     message: str
+    severity: str = "error"
 
     @staticmethod
     def of(error: UserError) -> Diagnostic:
         """Return the line and message of an error; its line is None when it has no position."""
-        match = _PLACE.fullmatch(error.where or "")
-        return Diagnostic(int(match["line"]) if match else None, error.what)
+        return Diagnostic(_line_in(error.where), error.what)
+
+    @staticmethod
+    def of_remark(remark: Remark) -> Diagnostic:
+        """Return the line, message and severity of a remark; its line is None when it has no position."""
+        return Diagnostic(_line_in(remark.where), remark.message, remark.severity)
+
+
+def _line_in(where: str | None) -> int | None:
+    match = _PLACE.fullmatch(where or "")
+    return int(match["line"]) if match else None
 
 
 def parse_expectations(text: str, file_name: str, line_offset: int = 0) -> list[Expectation]:
@@ -84,7 +96,7 @@ def _line_of(designator: str | None, number: int) -> int | None:
 
 
 def mismatches(expectations: Sequence[Expectation], diagnostics: Iterable[Diagnostic], file_name: str) -> list[str]:
-    """Return one line for every expectation that no diagnostic meets and every diagnostic that nobody expects."""
+    """Return one line for every expectation that no diagnostic meets and every error that nobody expects."""
     open_expectations = list(expectations)
     failures: list[str] = []
     for diagnostic in diagnostics:
@@ -92,7 +104,7 @@ def mismatches(expectations: Sequence[Expectation], diagnostics: Iterable[Diagno
             (
                 expectation
                 for expectation in open_expectations
-                if expectation.severity == "error"
+                if expectation.severity == diagnostic.severity
                 and expectation.line == diagnostic.line
                 and expectation.text in diagnostic.message
             ),
@@ -100,7 +112,7 @@ def mismatches(expectations: Sequence[Expectation], diagnostics: Iterable[Diagno
         )
         if met is not None:
             open_expectations.remove(met)
-        else:
+        elif diagnostic.severity == "error":
             place = file_name if diagnostic.line is None else f"{file_name}:{diagnostic.line}"
             first_line = diagnostic.message.split("\n", 1)[0]
             failures.append(f"{place}: error: unexpected error: {first_line}")

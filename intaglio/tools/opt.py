@@ -41,6 +41,7 @@ from intaglio.passes.manager import (
     Timing,
 )
 from intaglio.passes.pipeline import parse_pipeline, suggestion
+from intaglio.remarks import collecting
 
 _SEPARATOR = re.compile(r"^// -----.*$", flags=re.MULTILINE)
 
@@ -184,13 +185,17 @@ class OptMain(xDSLOptMain):
     def _run_chunk(self, text: str, line_offset: int) -> tuple[int, ModuleOp | None]:
         """Process one part; return its exit code, and its module if it is to be printed."""
         errors: list[UserError] = []
-        module = self._parse_and_transform(text, line_offset, errors)
+        with collecting() as remarks:
+            module = self._parse_and_transform(text, line_offset, errors)
         if not self.args.verify_diagnostics:
+            for found in remarks:
+                print(found, file=sys.stderr)
             for error in errors:
                 self._report(error)
             return (INPUT_WRONG if errors else OK), module
         expectations = parse_expectations(text, self._file_name, line_offset)
-        failures = mismatches(expectations, map(Diagnostic.of, errors), self._file_name)
+        diagnostics = [*map(Diagnostic.of, errors), *map(Diagnostic.of_remark, remarks)]
+        failures = mismatches(expectations, diagnostics, self._file_name)
         for failure in failures:
             print(failure, file=sys.stderr)
         return (CHECK_FAILED if failures else OK), module

@@ -93,3 +93,44 @@ def test_a_type_without_scale_cannot_be_cast():
     )
     with pytest.raises(UserError, match="have no scale to compute with"):
         Interpreter(module).run("main", [np.zeros(2, np.float32)])
+
+
+def requantized(source, result, values, mode=""):
+    attributes = f'attributes {{quant.requantization = "{mode}"}} ' if mode else ""
+    module = parse_module(
+        f"""
+        func.func @main(%x: tensor<{len(values)}x{source}>) -> tensor<{len(values)}x{result}> {attributes}{{
+          %y = quant.requantize %x : tensor<{len(values)}x{source}> to tensor<{len(values)}x{result}>
+          func.return %y : tensor<{len(values)}x{result}>
+        }}
+        """
+    )
+    (found,) = Interpreter(module).run("main", [values])
+    return found
+
+
+def test_requantize_rounds_halves_up_and_saturates():
+    values = np.array([-32768, -97, -96, -32, 0, 31, 32, 96, 32767], np.int16)
+    found = requantized("!quant.uniform<i16:f32, 0.0078125>", "!quant.uniform<i8:f32, 0.5:3>", values)
+    # One new step is 64 old ones: floor(x / 64 + 1/2) + 3.
+    assert found.tolist() == [-128, 1, 2, 3, 3, 3, 4, 5, 127]
+    assert found.dtype == np.int8
+
+
+def test_requantize_in_tflite_mode_rounds_halves_away_from_zero():
+    values = np.array([-96, -32, 32, 96], np.int16)
+    kinds = "!quant.uniform<i16:f32, 0.0078125>", "!quant.uniform<i8:f32, 0.5:3>"
+    assert requantized(*kinds, values).tolist() == [2, 3, 4, 5]
+    assert requantized(*kinds, values, "tflite").tolist() == [1, 2, 4, 5]
+
+
+def test_requantize_to_wider_storage():
+    values = np.array([-128, 3, 127], np.int8)
+    found = requantized("!quant.uniform<i8:f32, 0.5:3>", "!quant.uniform<i16:f32, 0.00390625>", values)
+    assert found.tolist() == [-131 * 128, 0, 124 * 128]
+
+
+def test_an_unknown_mode_is_an_error():
+    values = np.array([1], np.int8)
+    with pytest.raises(UserError, match="no requantization mode 'fast'"):
+        requantized("!quant.uniform<i8:f32, 0.5>", "!quant.uniform<i8:f32, 0.25>", values, "fast")

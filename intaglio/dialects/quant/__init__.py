@@ -9,7 +9,7 @@ What is outside upstream:
 | storage `bf16`, `f16`, `f8E3M4`, `f8E4M3`, `f8E4M3FNUZ`, `f8E4M3B11FNUZ`, `f8E5M2FNUZ` | LLVM 24: `f8E4M3FN`, `f8E5M2`, `f4E2M1FN`; LLVM 22: none |
 | `quant.scast` from and to float storage, and unsigned integers | signless integers only |
 | hexadecimal sub-channel scales as bits of the expressed type | printed so, but not read |
-| `quant.observe` | none |
+| `quant.requantize`, `quant.observe` | none |
 
 What upstream accepts and we reject: zero points outside the storage range, infinite calibrated ranges, the
 expressed type `tf32`, storage `si8` as a type distinct from `i8` (LLVM 24; LLVM 22 and we read one as the
@@ -31,8 +31,9 @@ from intaglio.dialects.quant.containers import (
     uniform,
     uniform_per_axis,
 )
+from intaglio.dialects.quant.mode import REQUANTIZATION, requantization_mode, set_requantization_mode
 from intaglio.dialects.quant.movement import reshaped, transposed
-from intaglio.dialects.quant.ops import DequantizeCastOp, ObserveOp, QuantizeCastOp, StorageCastOp
+from intaglio.dialects.quant.ops import DequantizeCastOp, ObserveOp, QuantizeCastOp, RequantizeOp, StorageCastOp
 from intaglio.dialects.quant.types import (
     AnyQuantizedType,
     CalibratedQuantizedType,
@@ -46,11 +47,12 @@ from intaglio.dialects.quant.types import (
 
 Quant = Dialect(
     "quant",
-    [QuantizeCastOp, DequantizeCastOp, StorageCastOp, ObserveOp],
+    [QuantizeCastOp, DequantizeCastOp, StorageCastOp, RequantizeOp, ObserveOp],
     [UniformType, AnyQuantizedType, CalibratedQuantizedType],
 )
 
 __all__ = [
+    "REQUANTIZATION",
     "AnyQuantizedType",
     "CalibratedQuantizedType",
     "DequantizeCastOp",
@@ -58,6 +60,7 @@ __all__ = [
     "Quant",
     "QuantizeCastOp",
     "QuantizedType",
+    "RequantizeOp",
     "StorageCastOp",
     "StoredType",
     "UniformQuantizedPerAxisType",
@@ -68,7 +71,9 @@ __all__ = [
     "element_type_of",
     "expressed_tensor_type",
     "is_quantized",
+    "requantization_mode",
     "reshaped",
+    "set_requantization_mode",
     "storage_dtype",
     "storage_tensor_type",
     "transposed",

@@ -1,4 +1,4 @@
-"""Operations of the `quant` dialect: upstream's three casts, and `quant.observe` for calibration."""
+"""Operations of the `quant` dialect: upstream's three casts, `quant.requantize`, and `quant.observe`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
 from intaglio.dialects.quant.containers import check_container, element_type_of
-from intaglio.dialects.quant.types import QuantizedType, StoredType, UniformType
+from intaglio.dialects.quant.types import QuantizedType, StoredType, UniformQuantizedType, UniformType
 
 
 def _require(condition: bool, message: str) -> None:
@@ -217,6 +217,60 @@ class StorageCastOp(IRDLOperation):
             accepted.append(IntegerType(storage.width.data, Signedness.SIGNLESS))
         _require(number in accepted, f"storage type in quantized type must match, got {storage} and {number}")  # C3
         _require_fits(quantized, self.input.type)  # C4
+
+
+@irdl_op_definition
+class RequantizeOp(IRDLOperation):
+    """Bring integers to another scale, zero point or width: `clamp(z_y + apply_scale(x - z_x, s_x / s_y))`.
+
+    Where neighbours compute in different precisions, this stands between them. `apply_scale` is that of the
+    function's requantization mode (`intaglio.numerics.requantization`), from 32-bit integers.
+
+    Constraints:
+        C1: input and result are tensors quantized per tensor, stored as integers of at most 32 bits.
+        C2: both have one shape and one expressed type.
+
+    Example:
+    ```mlir
+    func.func @main() -> tensor<2x!quant.uniform<i8:f32, 0.5:3>> {
+      %x = nn.constant dense<[-1000, 1001]> : tensor<2xi16> as tensor<2x!quant.uniform<i16:f32, 0.0078125>>
+      %y = quant.requantize %x : tensor<2x!quant.uniform<i16:f32, 0.0078125>> to tensor<2x!quant.uniform<i8:f32, 0.5:3>>
+      func.return %y : tensor<2x!quant.uniform<i8:f32, 0.5:3>>
+    }
+    ```
+
+    Source: ours; the arithmetic is TOSA 1.0 RESCALE's.
+    """
+
+    name = "quant.requantize"
+    input = operand_def(AnyAttr())
+    result = result_def(AnyAttr())
+    traits = traits_def(Pure())
+    assembly_format = "$input attr-dict `:` type($input) `to` type($result)"
+
+    def __init__(self, input: SSAValue, result_type: Attribute) -> None:
+        super().__init__(operands=[input], result_types=[result_type])
+
+    def verify_(self) -> None:
+        """Check C1 and C2."""
+        kinds: list[UniformQuantizedType] = []
+        for role, type in (("input", self.input.type), ("result", self.result.type)):
+            kind = element_type_of(type)
+            if not (
+                isinstance(type, TensorType)
+                and isinstance(kind, UniformQuantizedType)
+                and isinstance(kind.storage_type, IntegerType)
+                and kind.storage_type.width.data <= 32
+            ):
+                raise VerifyException(
+                    f"{role} must be a tensor quantized per tensor with integers of at most 32 bits, got {type}"
+                )  # C1
+            kinds.append(kind)
+        _require_same_shape(self.input.type, self.result.type)  # C2
+        _require(
+            kinds[0].expressed_type == kinds[1].expressed_type,
+            f"input and result must express one type, got {kinds[0].expressed_type} and {kinds[1].expressed_type}",
+        )  # C2
 
 
 @irdl_op_definition
