@@ -1,0 +1,44 @@
+"""Running modules on samples: floats in onnxruntime, quantized modules bit for bit as the accelerator computes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import SSAValue
+
+from intaglio.dialects.quant import UniformType, is_quantized
+from intaglio.interpreter.interpreter import Interpreter
+from intaglio.interpreter.values import tensor_type
+from intaglio.numerics.quantization import dequantize
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+Runner = Callable[[Sequence[Array]], list[Array]]
+"""Runs a function on one array for each argument and returns one for each result."""
+
+
+def exact_runner(module: ModuleOp) -> Runner:
+    """Run `@main` of a module exactly as it is defined, quantized tensors as stored values.
+
+    Args:
+        module: any module up to the phase `partition`; it must not change afterwards.
+    """
+    interpreter = Interpreter(module)
+    return lambda arguments: interpreter.run("main", arguments)
+
+
+def real_values(stored: Array, value: SSAValue) -> Array:
+    """The real values of a tensor in float32.
+
+    Args:
+        stored: the array that holds it: stored values when it is quantized.
+        value: the tensor.
+    """
+    kind = tensor_type(value)
+    element = kind.get_element_type()
+    if not is_quantized(kind) or not isinstance(element, UniformType):
+        return stored.astype(np.float32)
+    return dequantize(stored, *element.broadcast_parameters(stored.shape))
