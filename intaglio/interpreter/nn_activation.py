@@ -1,7 +1,8 @@
 """Rules of the activation functions.
 
 On quantized tensors relu and clip are a requantization with limits, because they are linear between their
-bounds; the others are a table with the result of each of the 256 stored values.
+bounds; the others are a table: with the result of each of the 256 stored values of 8 bits, or with 513 results for
+16 bits, between which interpolation is linear.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from collections.abc import Callable
 import numpy as np
 
 from intaglio.dialects import nn
+from intaglio.dialects.quant import requantization_mode
 from intaglio.errors import UserError
 from intaglio.interpreter.registry import rule
 from intaglio.interpreter.table_functions import table_function
 from intaglio.interpreter.values import (
     Array,
+    bits_of,
     centered,
     in_double,
     quantization,
@@ -24,8 +27,8 @@ from intaglio.interpreter.values import (
     value_dtype,
 )
 from intaglio.ir.locations import describe
-from intaglio.numerics.requantization import quantize_multiplier, requantize
-from intaglio.numerics.tables import table_int8
+from intaglio.numerics.rescaling import rescale, store
+from intaglio.numerics.tables import lookup_int16, table_int8, table_int16, table_int16_scale
 
 
 def clipped(op: nn.ReluOp | nn.ClipOp, x: Array, clamp: nn.ClampAttr) -> Array:
@@ -33,9 +36,8 @@ def clipped(op: nn.ReluOp | nn.ClipOp, x: Array, clamp: nn.ClampAttr) -> Array:
     kind, result = quantization(op.input), quantization(op.result)
     if kind is None or result is None:
         return rounded(in_double(x), op.result, clamp)
-    multiplier, shift = quantize_multiplier(kind.scale / result.scale)
-    bounds = storage_bounds(result, clamp)
-    return requantize(centered(x, kind), multiplier, shift, result.zero_point, *bounds).astype(value_dtype(op.result))
+    scaled = rescale(centered(x, kind), kind.scale / result.scale, requantization_mode(op))
+    return store(scaled, result.zero_point, *storage_bounds(result, clamp)).astype(value_dtype(op.result))
 
 
 @rule(nn.ReluOp)
@@ -54,17 +56,27 @@ def tabulated(op: nn.ActivationOp, x: Array, function: Callable[[Array], Array])
     """Apply a real function; quantized: look each stored value up in the function's table.
 
     Raises:
-        UserError: the input is stored in another type than 8-bit integers.
+        UserError: values are stored in other integers than signed ones of 8 bits, or of 16 with the zero point 0.
     """
     kind, result = quantization(op.input), quantization(op.result)
     if kind is None or result is None:
         return rounded(function(in_double(x)), op.result)
-    if value_dtype(op.input) != np.int8 or value_dtype(op.result) != np.int8:
-        raise UserError(f"tables exist for signed 8-bit storage only, not for {describe(op)}")
-    table = table_int8(
-        function, kind.scale, kind.zero_point, result.scale, result.zero_point, *storage_bounds(result, None)
-    )
-    return table[x.astype(np.int64) + 128]
+    dtypes = value_dtype(op.input), value_dtype(op.result)
+    if not {*dtypes} <= {np.dtype(np.int8), np.dtype(np.int16)} or (dtypes[0] == np.int16 and kind.zero_point):
+        raise UserError(
+            f"tables exist for signed 8-bit and symmetric 16-bit storage only, not for {describe(op)} of {kind}"
+        )
+    bounds = storage_bounds(result, None)
+    if dtypes[0] == np.int8:
+        table = table_int8(
+            function, kind.scale, kind.zero_point, result.scale, result.zero_point, *bounds, dtype=dtypes[1]
+        )
+        return table[x.astype(np.int64) + 128]
+    scale = table_int16_scale(result.scale, bits_of(result))
+    # Interpolation leaves seven fraction bits.
+    steps = lookup_int16(table_int16(function, kind.scale, scale), x)
+    scaled = rescale(steps, scale / result.scale / 128, requantization_mode(op))
+    return store(scaled, result.zero_point, *bounds).astype(dtypes[1])
 
 
 @rule(*nn.TABLE_OPS)

@@ -7,9 +7,11 @@ from collections.abc import Callable
 import numpy as np
 
 from intaglio.dialects import nn
+from intaglio.dialects.quant import requantization_mode
 from intaglio.interpreter.registry import rule
 from intaglio.interpreter.values import (
     Array,
+    bits_of,
     centered,
     in_double,
     quantization,
@@ -17,26 +19,27 @@ from intaglio.interpreter.values import (
     storage_bounds,
     value_dtype,
 )
-from intaglio.numerics.requantization import add_multipliers, apply_scale, quantize_multiplier, requantize
+from intaglio.numerics.addition import add_headroom_bits, combine_scaled
+from intaglio.numerics.rescaling import rescale, store
 
 
 def add_or_subtract(
     op: nn.AddOp | nn.SubOp, operands: list[Array], combine: Callable[[Array, Array], Array]
 ) -> list[Array]:
-    """Combine two operands; quantized ones after bringing both to the common scale `2 * max(s_a, s_b) / 2**20`."""
+    """Combine two operands; quantized ones after bringing both to a common scale."""
     lhs, rhs = operands
     lhs_kind, rhs_kind, result = quantization(op.lhs), quantization(op.rhs), quantization(op.result)
     if lhs_kind is None or rhs_kind is None or result is None:
         return [rounded(combine(in_double(lhs), in_double(rhs)), op.result, op.clamp)]
-    lhs_multiplier, lhs_shift, rhs_multiplier, rhs_shift, multiplier, shift = add_multipliers(
-        lhs_kind.scale, rhs_kind.scale, result.scale
+    total = combine_scaled(
+        centered(lhs, lhs_kind),
+        centered(rhs, rhs_kind),
+        (lhs_kind.scale, rhs_kind.scale, result.scale),
+        add_headroom_bits(bits_of(lhs_kind), bits_of(rhs_kind)),
+        requantization_mode(op),
+        combine,
     )
-    total = combine(
-        apply_scale(centered(lhs, lhs_kind), lhs_multiplier, lhs_shift),
-        apply_scale(centered(rhs, rhs_kind), rhs_multiplier, rhs_shift),
-    )
-    stored = requantize(total, multiplier, shift, result.zero_point, *storage_bounds(result, op.clamp))
-    return [stored.astype(value_dtype(op.result))]
+    return [store(total, result.zero_point, *storage_bounds(result, op.clamp)).astype(value_dtype(op.result))]
 
 
 @rule(nn.AddOp)
@@ -59,9 +62,8 @@ def mul(op: nn.MulOp, operands: list[Array]) -> list[Array]:
     if lhs_kind is None or rhs_kind is None or result is None:
         return [rounded(in_double(lhs) * in_double(rhs), op.result, op.clamp)]
     product = centered(lhs, lhs_kind) * centered(rhs, rhs_kind)
-    multiplier, shift = quantize_multiplier(lhs_kind.scale * rhs_kind.scale / result.scale)
-    stored = requantize(product, multiplier, shift, result.zero_point, *storage_bounds(result, op.clamp))
-    return [stored.astype(value_dtype(op.result))]
+    scaled = rescale(product, lhs_kind.scale * rhs_kind.scale / result.scale, requantization_mode(op))
+    return [store(scaled, result.zero_point, *storage_bounds(result, op.clamp)).astype(value_dtype(op.result))]
 
 
 @rule(nn.DivOp)

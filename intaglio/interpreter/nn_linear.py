@@ -5,7 +5,7 @@ Float: products and sums in double precision, rounded once to the result's type.
 Quantized: products of centered operands are summed exactly in 64 bits. The accelerator's accumulators have 32
 bits for operands of at most 8 bits and 48 above; a sum that does not fit is an error here, as it is undefined in
 TOSA 1.0 (the accumulator must not overflow), so nothing relies on how an overflow wraps. The sum is
-requantized with one rounding.
+requantized as the function's requantization mode says; sums of 48 bits with multipliers of 16.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import numpy as np
 from xdsl.ir import Operation, SSAValue
 
 from intaglio.dialects import nn
-from intaglio.dialects.quant import UniformQuantizedPerAxisType, UniformQuantizedType, storage_dtype
+from intaglio.dialects.quant import UniformQuantizedPerAxisType, UniformQuantizedType, requantization_mode
 from intaglio.errors import UserError
 from intaglio.interpreter.registry import rule
 from intaglio.interpreter.values import (
     Array,
+    bits_of,
     centered,
     in_double,
     quantization,
@@ -28,7 +29,7 @@ from intaglio.interpreter.values import (
     value_dtype,
 )
 from intaglio.ir.locations import describe
-from intaglio.numerics.requantization import quantize_multiplier, requantize
+from intaglio.numerics.rescaling import rescale, store
 
 
 def weight_scales(value: SSAValue) -> Array:
@@ -40,18 +41,48 @@ def weight_scales(value: SSAValue) -> Array:
     return np.asarray(kind.scales, np.float64)
 
 
+def accumulator_bits(*operands: UniformQuantizedType) -> int:
+    """The width of an accumulator: 32 bits for operands of at most 8 bits, else 48."""
+    return 32 if all(bits_of(kind) <= 8 for kind in operands) else 48
+
+
 def checked_accumulator(op: Operation, accumulator: Array, *operands: UniformQuantizedType) -> Array:
-    """The accumulator, if it fits the accelerator's: 32 bits for operands of at most 8 bits, else 48.
+    """The accumulator, if it fits.
 
     Raises:
         UserError: some sum does not fit.
     """
-    bits = 32 if all(storage_dtype(kind).itemsize == 1 for kind in operands) else 48
+    bits = accumulator_bits(*operands)
     limit = 1 << (bits - 1)
     if accumulator.size and (accumulator.min() < -limit or accumulator.max() >= limit):
         worst = max(int(accumulator.max()), -int(accumulator.min()))
         raise UserError(f"the accumulator of {describe(op)} reaches {worst}, more than {bits} bits hold")
     return accumulator
+
+
+def requantized(
+    op: nn.Conv2dOp | nn.ConvTranspose2dOp | nn.DenseOp | nn.MatmulOp,
+    accumulator: Array,
+    scale: Array | float,
+    *operands: UniformQuantizedType,
+) -> Array:
+    """The stored result of an operation from its accumulator.
+
+    Args:
+        op: the operation.
+        accumulator: exact sums of products.
+        scale: real value of one unit of the accumulator, or one for each channel.
+        operands: types of the operands that are activations.
+
+    Raises:
+        UserError: some sum does not fit the accumulator.
+    """
+    result = quantization(op.result)
+    assert result is not None
+    wide = accumulator_bits(*operands) > 32
+    accumulator = checked_accumulator(op, accumulator, *operands)
+    scaled = rescale(accumulator, scale / result.scale, requantization_mode(op), wide=wide)
+    return store(scaled, result.zero_point, *storage_bounds(result, op.clamp)).astype(value_dtype(op.result))
 
 
 def convolve(x: Array, w: Array, op: nn.Conv2dOp) -> Array:
@@ -107,18 +138,17 @@ def convolve_transposed(x: Array, w: Array, op: nn.ConvTranspose2dOp) -> Array:
 
 
 def requantize_linear(op: nn.Conv2dOp | nn.ConvTranspose2dOp | nn.DenseOp, accumulator: Array) -> Array:
-    """The stored result of a layer with constant weights, from its accumulator without bias removed."""
-    kind, result = quantization(op.input), quantization(op.result)
-    assert kind is not None and result is not None
-    multiplier, shift = quantize_multiplier(kind.scale * weight_scales(op.weight) / result.scale)
-    stored = requantize(
-        checked_accumulator(op, accumulator, kind),
-        multiplier,
-        shift,
-        result.zero_point,
-        *storage_bounds(result, op.clamp),
-    )
-    return stored.astype(value_dtype(op.result))
+    """The stored result of a layer with constant weights, from its accumulator with the bias in it."""
+    kind = quantization(op.input)
+    assert kind is not None
+    scales = kind.scale * weight_scales(op.weight)
+    if not nn.is_accumulator(op.result):
+        return requantized(op, accumulator, scales, kind)
+    accumulator = checked_accumulator(op, accumulator, kind)
+    low, high = op.clamp.bounds if op.clamp is not None else (-np.inf, np.inf)
+    limit = 1 << (accumulator_bits(kind) - 1)
+    bounds = [np.clip(np.rint(bound / scales), -limit, limit - 1).astype(np.int64) for bound in (low, high)]
+    return np.clip(accumulator, *bounds).astype(value_dtype(op.result))
 
 
 @rule(nn.Conv2dOp)
@@ -161,10 +191,8 @@ def dense(op: nn.DenseOp, operands: list[Array]) -> list[Array]:
 def matmul(op: nn.MatmulOp, operands: list[Array]) -> list[Array]:
     """Multiply matrices batch by batch and apply the clamp; quantized: requantize."""
     lhs, rhs = operands
-    lhs_kind, rhs_kind, result = quantization(op.lhs), quantization(op.rhs), quantization(op.result)
-    if lhs_kind is None or rhs_kind is None or result is None:
+    lhs_kind, rhs_kind = quantization(op.lhs), quantization(op.rhs)
+    if lhs_kind is None or rhs_kind is None:
         return [rounded(in_double(lhs) @ in_double(rhs), op.result, op.clamp)]
-    accumulator = checked_accumulator(op, centered(lhs, lhs_kind) @ centered(rhs, rhs_kind), lhs_kind, rhs_kind)
-    multiplier, shift = quantize_multiplier(lhs_kind.scale * rhs_kind.scale / result.scale)
-    stored = requantize(accumulator, multiplier, shift, result.zero_point, *storage_bounds(result, op.clamp))
-    return [stored.astype(value_dtype(op.result))]
+    accumulator = centered(lhs, lhs_kind) @ centered(rhs, rhs_kind)
+    return [requantized(op, accumulator, lhs_kind.scale * rhs_kind.scale, lhs_kind, rhs_kind)]

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from intaglio.dialects import nn
+from intaglio.dialects.quant import requantization_mode
 from intaglio.interpreter.registry import rule
 from intaglio.interpreter.values import (
     Array,
+    bits_of,
     centered,
     in_double,
     quantization,
@@ -18,7 +20,8 @@ from intaglio.interpreter.values import (
     tensor_type,
     value_dtype,
 )
-from intaglio.numerics.requantization import average_multiplier, requantize
+from intaglio.numerics.averaging import pooled_mean
+from intaglio.numerics.rescaling import store
 
 
 def taps(x: Array, op: nn.PoolOp, padding: float) -> Iterator[Array]:
@@ -53,12 +56,13 @@ def avg_pool2d(op: nn.AvgPool2dOp, operands: list[Array]) -> list[Array]:
     if kind is None or result is None:
         total = np.add.reduce(list(taps(in_double(x), op, 0.0)))
         return [rounded(total / counts, op.result, op.clamp)]
+    mode = requantization_mode(op)
     total = np.add.reduce(list(taps(centered(x, kind), op, 0)))
     stored = np.empty(total.shape, value_dtype(op.result))
     for count in np.unique(counts):
-        multiplier, shift = average_multiplier(int(count), kind.scale, result.scale)
         same_count = np.broadcast_to(counts == count, total.shape)
-        stored[same_count] = requantize(
-            total[same_count], multiplier, shift, result.zero_point, *storage_bounds(result, op.clamp)
+        mean = pooled_mean(
+            total[same_count], int(count), kind.zero_point, kind.scale, result.scale, bits_of(kind), mode
         )
+        stored[same_count] = store(mean, result.zero_point, *storage_bounds(result, op.clamp))
     return [stored]

@@ -7,9 +7,11 @@ import math
 import numpy as np
 
 from intaglio.dialects import nn
+from intaglio.dialects.quant import requantization_mode
 from intaglio.interpreter.registry import rule
 from intaglio.interpreter.values import (
     Array,
+    bits_of,
     centered,
     in_double,
     quantization,
@@ -18,7 +20,9 @@ from intaglio.interpreter.values import (
     value_dtype,
     value_shape,
 )
-from intaglio.numerics.requantization import average_multiplier, quantize_multiplier, requantize
+from intaglio.numerics.averaging import is_wide_sum, scaled_mean
+from intaglio.numerics.requantization import average_multiplier, quantize_multiplier
+from intaglio.numerics.rescaling import rescale, store
 
 
 def axes_of(op: nn.ReduceOp) -> tuple[int, ...]:
@@ -37,13 +41,16 @@ def sum_or_mean(op: nn.ReduceSumOp | nn.ReduceMeanOp, x: Array, *, count: int, r
     if kind is None or result is None:
         return rounded(in_double(x).sum(axis=axes_of(op), keepdims=True) / real_divisor, op.result)
     total = centered(x, kind).sum(axis=axes_of(op), keepdims=True)
-    multiplier, shift = sum_multiplier(op, count)
-    stored = requantize(total, multiplier, shift, result.zero_point, *storage_bounds(result, None))
-    return stored.astype(value_dtype(op.result))
+    mode, bits = requantization_mode(op), bits_of(kind)
+    if isinstance(op, nn.ReduceMeanOp):
+        scaled = scaled_mean(total, count, kind.scale, result.scale, bits, mode)
+    else:
+        scaled = rescale(total, kind.scale / result.scale, mode, wide=is_wide_sum(count, bits))
+    return store(scaled, result.zero_point, *storage_bounds(result, None)).astype(value_dtype(op.result))
 
 
 def sum_multiplier(op: nn.ReduceSumOp | nn.ReduceMeanOp, count: int) -> tuple[int, int]:
-    """Multiplier and shift that bring a quantized sum of centered elements to the result's scale."""
+    """Multiplier and shift that bring a quantized 32-bit sum of centered elements to the result's scale."""
     kind, result = quantization(op.input), quantization(op.result)
     assert kind is not None and result is not None
     if isinstance(op, nn.ReduceMeanOp):
@@ -64,7 +71,7 @@ def reduce_mean(op: nn.ReduceMeanOp, operands: list[Array]) -> list[Array]:
 @rule(nn.ReduceSumOp)
 def reduce_sum(op: nn.ReduceSumOp, operands: list[Array]) -> list[Array]:
     """The sum."""
-    return [sum_or_mean(op, operands[0], count=1, real_divisor=1)]
+    return [sum_or_mean(op, operands[0], count=count_of(op), real_divisor=1)]
 
 
 @rule(nn.ReduceMaxOp)

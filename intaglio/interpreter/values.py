@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from xdsl.dialects.builtin import TensorType
+from xdsl.dialects.builtin import IntegerType, TensorType
 from xdsl.ir import Attribute, SSAValue
 
 from intaglio.dialects.nn import ClampAttr
@@ -45,6 +45,12 @@ def quantization(value: SSAValue) -> UniformQuantizedType | None:
         return None
     assert isinstance(kind, UniformQuantizedType), "the verifier admits per-tensor parameters only"
     return kind
+
+
+def bits_of(kind: UniformQuantizedType) -> int:
+    """The width of the integers that store values of a type."""
+    assert isinstance(kind.storage_type, IntegerType)
+    return kind.storage_type.width.data
 
 
 def centered(array: Array, kind: UniformQuantizedType) -> Array:

@@ -25,6 +25,9 @@ _INT32_MIN, _INT32_MAX = -(1 << 31), (1 << 31) - 1
 ADD_HEADROOM_BITS = 20
 """Fraction bits of the operands of an 8-bit addition. Source: TensorFlow Lite `add.cc`, `left_shift`."""
 
+WIDE_ADD_HEADROOM_BITS = 15
+"""Fraction bits of the operands of a 16-bit addition. Source: TensorFlow Lite `add.cc`, `left_shift`."""
+
 
 def quantize_multiplier(real: npt.ArrayLike) -> tuple[Int32Array, Int32Array]:
     """Integer multiplier and shift whose quotient `multiplier / 2^shift` is closest to `real`.
@@ -164,11 +167,19 @@ def average_multiplier(count: int, scale_in: float, scale_out: float) -> tuple[i
     return int(multiplier), int(shift)
 
 
-def add_multipliers(scale_a: float, scale_b: float, scale_out: float) -> tuple[int, int, int, int, int, int]:
-    """Multipliers and shifts for adding (or subtracting) 8-bit tensors of different scales.
+def add_multipliers(
+    scale_a: float, scale_b: float, scale_out: float, headroom_bits: int = ADD_HEADROOM_BITS
+) -> tuple[int, int, int, int, int, int]:
+    """Multipliers and shifts for adding (or subtracting) tensors of different scales.
 
-    Both operands, zero point subtracted, are brought to the common scale `2 * max(scale_a, scale_b) / 2^20`
+    Both operands, zero point subtracted, are brought to the common scale `2 * max(scale_a, scale_b) / 2^headroom`
     with `apply_scale`, added, and brought to the result's scale with `apply_scale` again.
+
+    Args:
+        scale_a: of the first operand.
+        scale_b: of the second operand.
+        scale_out: of the result.
+        headroom_bits: 20 for operands of 8 bits, 15 when one has 16.
 
     Returns:
         `(multiplier_a, shift_a, multiplier_b, shift_b, multiplier_out, shift_out)`.
@@ -176,7 +187,7 @@ def add_multipliers(scale_a: float, scale_b: float, scale_out: float) -> tuple[i
     Source: TensorFlow Lite `kernels/add.cc`; the TOSA legalization of quantized add does the same.
     """
     common = 2.0 * max(scale_a, scale_b)
-    headroom = float(1 << ADD_HEADROOM_BITS)
+    headroom = float(1 << headroom_bits)
     ratios = [scale_a / common * headroom, scale_b / common * headroom, common / (headroom * scale_out)]
     (multiplier_a, multiplier_b, multiplier_out), (shift_a, shift_b, shift_out) = (
         [int(number) for number in numbers] for numbers in quantize_multiplier(ratios)

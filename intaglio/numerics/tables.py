@@ -138,8 +138,9 @@ def table_int8(
     out_zp: int,
     qmin: int = -128,
     qmax: int = 127,
-) -> npt.NDArray[np.int8]:
-    """The table of `fn` between quantized 8-bit tensors: entry `q + 128` is the result for stored `q`.
+    dtype: npt.DTypeLike = np.int8,
+) -> npt.NDArray[Any]:
+    """The table of `fn` for quantized 8-bit inputs: entry `q + 128` is the result for stored `q`.
 
     Args:
         fn: function of real values, float64 arrays.
@@ -149,14 +150,15 @@ def table_int8(
         out_zp: zero point of the result.
         qmin: smallest result.
         qmax: largest result.
+        dtype: of the entries: int8, or int16 for a result of 16 bits.
 
     Returns:
-        int8 of shape `(256,)`. A NaN of `fn` becomes the zero point.
+        256 entries. A NaN of `fn` becomes the zero point.
 
-    Source: TOSA 1.0, TABLE for int8.
+    Source: TOSA 1.0, TABLE for int8; entries of 16 bits are ours.
     """
     x = in_scale * (np.arange(-128, 128, dtype=np.float64) - in_zp)
-    return _quantized(fn(x), out_scale, out_zp, qmin, qmax).astype(np.int8)
+    return _quantized(fn(x), out_scale, out_zp, qmin, qmax).astype(dtype)
 
 
 def lookup_int8(table: npt.NDArray[np.int8], values: npt.ArrayLike) -> npt.NDArray[np.int8]:
@@ -189,6 +191,18 @@ def table_int16(fn: TableFunction, in_scale: float, out_scale: float) -> npt.NDA
     if slopes.min() < -32768 or slopes.max() > 32767:
         raise ValueError("the function is too steep for a 16-bit table at these scales")
     return table.astype(np.int16)
+
+
+def table_int16_scale(out_scale: float, out_bits: int) -> float:
+    """The scale of a 16-bit table's entries: that of a 16-bit result, and 1/128 of that of an 8-bit one.
+
+    An 8-bit result less its zero point is at most 255 steps, so that the entries fit.
+
+    Args:
+        out_scale: of the result.
+        out_bits: of the result, 8 or 16.
+    """
+    return out_scale if out_bits > 8 else out_scale / 128
 
 
 def lookup_int16(table: npt.NDArray[np.int16], values: npt.ArrayLike) -> npt.NDArray[np.int32]:

@@ -12,23 +12,28 @@ from xdsl.dialects import func
 from xdsl.dialects.builtin import FunctionType, ModuleOp, TensorType, f32
 from xdsl.ir import Attribute, Block, Operation, Region
 
-from intaglio.dialects.quant import UniformQuantizedType
+from intaglio.dialects.quant import UniformQuantizedType, set_requantization_mode
 from intaglio.interpreter import Interpreter
 from intaglio.ir.verification import verify_module
+from intaglio.params import RequantizationMode
 
 
 @pytest.fixture(scope="session")
 def run_op() -> Callable[..., np.ndarray]:
     """Run the operation that `build` makes of values; arguments are float arrays or (stored array, element type)."""
 
-    def run(build: Callable[..., Operation], *arguments: np.ndarray | tuple[np.ndarray, Attribute]) -> np.ndarray:
+    def run(
+        build: Callable[..., Operation], *arguments: np.ndarray | tuple[np.ndarray, Attribute], mode: str = "shift"
+    ) -> np.ndarray:
         pairs = [argument if isinstance(argument, tuple) else (argument, f32) for argument in arguments]
         types = [TensorType(kind, array.shape) for array, kind in pairs]
         block = Block(arg_types=types)
         op = build(*block.args)
         block.add_ops([op, func.ReturnOp(*op.results)])
         kind = FunctionType.from_lists(types, [result.type for result in op.results])
-        module = ModuleOp([func.FuncOp("main", kind, Region(block))])
+        function = func.FuncOp("main", kind, Region(block))
+        set_requantization_mode(function, RequantizationMode(mode))
+        module = ModuleOp([function])
         verify_module(module)
         (result,) = Interpreter(module).run("main", [array for array, _ in pairs])
         return result
@@ -62,10 +67,50 @@ class Tosa:
         numerator = ((1 << 30) + 1) << (32 - leading)
         return numerator // count, 30 + 32 - leading
 
+    def rescale_48(self, value: int, real: float, kind: UniformQuantizedType) -> int:
+        """A 48-bit value in units of another scale as a stored value of `kind`, with RESCALE's 16-bit multiplier."""
+        exact, shift = Fraction(real), 15
+        while exact * 2**shift >= 2**15:
+            shift -= 1
+        while exact * 2**shift < 2**14:
+            shift += 1
+        multiplier = floor(exact * 2**shift + Fraction(1, 2))
+        if multiplier == 2**15:
+            multiplier, shift = multiplier // 2, shift - 1
+        stored = ((int(value) * multiplier + (1 << (shift - 1))) >> shift) + kind.zero_point
+        return min(max(stored, kind.storage_min), kind.storage_max)
+
     def rescale(self, value: int, real: float, kind: UniformQuantizedType) -> int:
         """A value in units of another scale as a stored value of `kind`."""
         stored = self.apply_scale_32(value, *self.multiplier(real)) + kind.zero_point
         return min(max(stored, kind.storage_min), kind.storage_max)
+
+
+class Lite:
+    """The formulas of TensorFlow Lite's reference kernels on Python integers, typed from `common.h` and gemmlowp."""
+
+    @staticmethod
+    def multiply(value: int, real: float) -> int:
+        """`MultiplyByQuantizedMultiplier` with double rounding."""
+        exact, exponent = Fraction(real), 0
+        while exact >= 1:
+            exact, exponent = exact / 2, exponent + 1
+        while exact < Fraction(1, 2):
+            exact, exponent = exact * 2, exponent - 1
+        multiplier = floor(exact * 2**31 + Fraction(1, 2))
+        if multiplier == 2**31:
+            multiplier, exponent = multiplier // 2, exponent + 1
+        product = int(value) * 2 ** max(exponent, 0) * multiplier
+        nudged = product + (2**30 if product >= 0 else 1 - 2**30)
+        high = abs(nudged) // 2**31 * (1 if nudged >= 0 else -1)
+        shift = max(-exponent, 0)
+        remainder, threshold = high & ((1 << shift) - 1), (((1 << shift) - 1) >> 1) + (high < 0)
+        return (high >> shift) + (remainder > threshold)
+
+
+@pytest.fixture(scope="session")
+def lite() -> Lite:
+    return Lite()
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +140,8 @@ def random_stored() -> Callable[..., np.ndarray]:
     """Random stored values of a type, the ends of its range among them."""
 
     def make(rng: np.random.Generator, shape: tuple[int, ...], kind: UniformQuantizedType) -> np.ndarray:
-        dtype = np.int8 if kind.storage_min < 0 else np.uint8
+        width = "8" if kind.storage_max <= 255 else "16"
+        dtype = np.dtype(("int" if kind.storage_min < 0 else "uint") + width)
         values = rng.integers(kind.storage_min, kind.storage_max, shape, dtype, endpoint=True)
         if values.size >= 2:
             values.flat[0], values.flat[-1] = kind.storage_min, kind.storage_max

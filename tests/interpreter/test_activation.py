@@ -98,11 +98,12 @@ def test_tables_of_integers(run_op, name, scale, zero):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_tables_take_signed_bytes_only(run_op, name):
+@pytest.mark.parametrize("kind", [uniform(16, 0.1, 5), uniform(8, 0.1, signed=False), uniform(32, 0.1)], ids=str)
+def test_tables_take_signed_bytes_and_symmetric_words_only(run_op, name, kind):
     build, _ = FUNCTIONS[name]
-    wide = uniform(16, 0.1)
-    with pytest.raises(UserError, match="signed 8-bit storage only"):
-        run_op(lambda v: build(v, TensorType(wide, [1])), (np.zeros(1, np.int16), wide))
+    x = np.zeros(1, {8: np.uint8, 16: np.int16, 32: np.int32}[kind.storage_type.width.data])
+    with pytest.raises(UserError, match="signed 8-bit and symmetric 16-bit storage only"):
+        run_op(lambda v: build(v, TensorType(kind, [1])), (x, kind))
 
 
 @settings(deadline=None, max_examples=40)

@@ -60,3 +60,39 @@ func.func @float_result(%x: tensor<1x8x!quant.uniform<i8:f32, 0.5>>, %w: tensor<
   %y = nn.dense %x, %w : (tensor<1x8x!quant.uniform<i8:f32, 0.5>>, tensor<4x8x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x4xf32>
   func.return %y : tensor<1x4xf32>
 }
+
+// -----
+
+func.func @bias_of_16_bit_input(%x: tensor<1x8x!quant.uniform<i16:f32, 0.5>>, %w: tensor<4x8x!quant.uniform<i8:f32, 0.5>>, %b: tensor<4x!quant.uniform<i32:f32, 0.25>>) -> tensor<1x4x!quant.uniform<i16:f32, 0.5>> {
+  // C3 of nn.dense
+  // expected-error @+1 {{the bias of a quantized layer must be a symmetric i48 quantized type, got !quant.uniform<i32:f32, 0.25>}}
+  %y = nn.dense %x, %w bias %b : (tensor<1x8x!quant.uniform<i16:f32, 0.5>>, tensor<4x8x!quant.uniform<i8:f32, 0.5>>, tensor<4x!quant.uniform<i32:f32, 0.25>>) -> tensor<1x4x!quant.uniform<i16:f32, 0.5>>
+  func.return %y : tensor<1x4x!quant.uniform<i16:f32, 0.5>>
+}
+
+// -----
+
+func.func @zero_point_of_16_bit_input(%x: tensor<1x8x!quant.uniform<i16:f32, 0.5:3>>, %w: tensor<4x8x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x4x!quant.uniform<i16:f32, 0.5>> {
+  // C3 of nn.dense
+  // expected-error @+1 {{an input of more than 8 bits must have the zero point 0}}
+  %y = nn.dense %x, %w : (tensor<1x8x!quant.uniform<i16:f32, 0.5:3>>, tensor<4x8x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x4x!quant.uniform<i16:f32, 0.5>>
+  func.return %y : tensor<1x4x!quant.uniform<i16:f32, 0.5>>
+}
+
+// -----
+
+func.func @accumulator_scale(%x: tensor<1x8x!quant.uniform<i8:f32, 0.5>>, %w: tensor<4x8x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x4x!quant.uniform<i32:f32, 0.5>> {
+  // C3 of nn.dense
+  // expected-error @+1 {{the result's scale must be input scale times weight scale}}
+  %y = nn.dense %x, %w : (tensor<1x8x!quant.uniform<i8:f32, 0.5>>, tensor<4x8x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x4x!quant.uniform<i32:f32, 0.5>>
+  func.return %y : tensor<1x4x!quant.uniform<i32:f32, 0.5>>
+}
+
+// -----
+
+func.func @accumulator_width(%x: tensor<1x8x!quant.uniform<i16:f32, 0.5>>, %w: tensor<4x8x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x4x!quant.uniform<i32:f32, 0.25>> {
+  // C3 of nn.dense
+  // expected-error @+1 {{the result of accumulators must be a symmetric i48 quantized type}}
+  %y = nn.dense %x, %w : (tensor<1x8x!quant.uniform<i16:f32, 0.5>>, tensor<4x8x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x4x!quant.uniform<i32:f32, 0.25>>
+  func.return %y : tensor<1x4x!quant.uniform<i32:f32, 0.25>>
+}

@@ -69,7 +69,7 @@ from intaglio.dialects.nn.reduction import (
 from intaglio.dialects.nn.resize import NEAREST, ResizeOp
 from intaglio.dialects.nn.selection import BroadcastOp, GatherOp, SliceOp
 from intaglio.dialects.nn.shape import ConcatOp, PadOp, ReshapeOp, TransposeOp
-from intaglio.dialects.nn.types import ClampAttr, tensor_of
+from intaglio.dialects.nn.types import ClampAttr, accumulator_type, is_accumulator, tensor_of
 from intaglio.dialects.weights import WeightsAttr
 
 Nn = Dialect(
@@ -216,5 +216,7 @@ __all__ = [
     "TanhOp",
     "TransposeOp",
     "WeightsAttr",
+    "accumulator_type",
+    "is_accumulator",
     "tensor_of",
 ]

@@ -1,4 +1,8 @@
-"""Activation functions of the `nn` dialect."""
+"""Activation functions of the `nn` dialect.
+
+Their tables have 256 entries for an 8-bit input. For a 16-bit input they have 513, between which interpolation is
+linear (TOSA 1.0 TABLE followed by RESCALE).
+"""
 
 from __future__ import annotations
 

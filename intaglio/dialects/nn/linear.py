@@ -39,9 +39,10 @@ class Conv2dOp(IRDLOperation):
     Input `[N, H, W, C]`, weight `[O, KH, KW, C / groups]`, bias `[O]`, result `[N, OH, OW, O]`. Output channel
     `o` reads the input channels of group `o // (O / groups)`. Padding counts as real zero.
 
-    Quantized: `acc = sum((x - z_x) * w) + b` in 32-bit integers, then `requantize` with the ratio
-    `s_x * s_w[o] / s_y`; with `clamp` the result is limited in the integer domain. The bias is i32 with scale
-    `s_x * s_w[o]` (TOSA 1.0 CONV2D followed by RESCALE).
+    Quantized: `acc = sum((x - z_x) * w) + b` in 32-bit integers, or in 48 for an input of more than 8 bits; then
+    `requantize` with the ratio `s_x * s_w[o] / s_y`; with `clamp` the result is limited in the integer domain. The
+    bias has the accumulator's width and the scale `s_x * s_w[o]` (TOSA 1.0 CONV2D followed by RESCALE). A result of
+    that width is the accumulator itself, not requantized, with the bias's scale along the last dimension.
 
     Constraints:
         C1: input, weight and result have rank 4.
@@ -50,7 +51,8 @@ class Conv2dOp(IRDLOperation):
         C4: two strides and two dilations of at least 1, four pads of at least 0.
         C5: the result's shape follows from the window.
         C6: one float element type throughout, or per-tensor quantized input and result, symmetric weights and
-            an i32 bias whose scale is input scale times weight scale.
+            an i32 bias (i48 for an input of more than 8 bits, which has the zero point 0) whose scale is input scale
+            times weight scale; a result of the bias's width has its scale.
 
     Example:
     ```mlir
@@ -208,7 +210,8 @@ class DenseOp(IRDLOperation):
 class MatmulOp(IRDLOperation):
     """Product of two activations, batched over equal leading dimensions: `[.., M, K] x [.., K, N] -> [.., M, N]`.
 
-    Quantized: `acc = sum((a - z_a) * (b - z_b))` in 32-bit integers, then `requantize` with `s_a * s_b / s_y`.
+    Quantized: `acc = sum((a - z_a) * (b - z_b))` in 32-bit integers, or in 48 if an operand has more than 8 bits,
+    then `requantize` with `s_a * s_b / s_y`.
 
     Constraints:
         C1: ranks are equal and at least 2, leading dimensions equal, inner dimensions match, the result follows.

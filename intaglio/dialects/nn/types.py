@@ -122,6 +122,14 @@ def per_tensor(value: SSAValue) -> UniformQuantizedType | None:
     return kind if isinstance(kind, UniformQuantizedType) else None
 
 
+def storage_bits(value: SSAValue) -> int:
+    """The width of the integers that store a tensor quantized per tensor: 8, or 16 if they are wider."""
+    kind = per_tensor(value)
+    assert kind is not None
+    storage = kind.storage_type
+    return 8 if isinstance(storage, IntegerType) and storage.width.data <= 8 else 16
+
+
 def all_float_or_all_quantized(*values: SSAValue) -> bool:
     """Whether the values are all of one float type, or all quantized per tensor."""
     if is_float(values[0]):
@@ -170,11 +178,45 @@ def weight_scales(value: SSAValue) -> np.ndarray | None:
     return None
 
 
+def accumulator_type(source: UniformQuantizedType) -> IntegerType:
+    """The integers that a layer sums in: 32 bits for an input of at most 8, else 48."""
+    assert isinstance(source.storage_type, IntegerType)
+    return IntegerType(32 if source.storage_type.width.data <= 8 else 48)
+
+
+def is_accumulator(value: SSAValue) -> bool:
+    """Whether a quantized value is a layer's sum as it is, with one scale or one for each channel."""
+    kind = element(value)
+    return isinstance(kind, UniformQuantizedType | UniformQuantizedPerAxisType) and kind.storage_type in (
+        IntegerType(32),
+        IntegerType(48),
+    )
+
+
+def _verify_product_scales(
+    kind: Attribute, axis: int, storage: IntegerType, scales: np.ndarray, role: str, article: str
+) -> None:
+    """Check that a type stores sums of products: symmetric, with the given scales along `axis` if it has several."""
+    found: np.ndarray | None = None
+    if isinstance(kind, UniformQuantizedType) and kind.zero_point == 0 and kind.storage_type == storage:
+        found = np.array([kind.scale])
+    elif isinstance(kind, UniformQuantizedPerAxisType) and kind.storage_type == storage and kind.axis == axis:
+        found = None if np.any(kind.zero_points) else np.asarray(kind.scales)
+    if found is None:
+        raise VerifyException(f"the {role} must be a symmetric {storage} quantized type, got {kind}")
+    require(
+        len(found) in (1, len(scales)) and bool(np.allclose(found, scales, rtol=1e-6, atol=0)),
+        f"the {article} scale must be input scale times weight scale",
+    )
+
+
 def verify_linear_quantization(source: SSAValue, weight: SSAValue, bias: SSAValue | None, result: SSAValue) -> None:
     """Check the element types of a convolution or dense layer.
 
     Either all are one float type, or input and result are quantized per tensor, the weight is symmetric (per
-    tensor or per axis 0), and the bias is a 32-bit integer with scale `s_input * s_weight`.
+    tensor or per axis 0), and the bias is an integer as wide as the accumulator (32 bits, 48 for an input of more
+    than 8 bits) with scale `s_input * s_weight`. An input of more than 8 bits has the zero point 0. The result may
+    also be the accumulator itself: integers as wide, with the scales of the bias along the last dimension.
     """
     if is_float(source):
         require(
@@ -185,26 +227,22 @@ def verify_linear_quantization(source: SSAValue, weight: SSAValue, bias: SSAValu
     input_type, result_type = per_tensor(source), per_tensor(result)
     scales = weight_scales(weight)
     require(
-        input_type is not None and result_type is not None and scales is not None,
+        input_type is not None and (result_type is not None or is_accumulator(result)) and scales is not None,
         "expected one float type throughout, or per-tensor quantized input and result and symmetric quantized weights",
     )
+    assert input_type is not None and scales is not None
+    storage = accumulator_type(input_type)
+    require(
+        storage == IntegerType(32) or input_type.zero_point == 0,
+        f"an input of more than 8 bits must have the zero point 0, got {input_type}",
+    )
+    products = input_type.scale * scales
+    if is_accumulator(result):
+        rank = len(tensor_of(result).get_shape())
+        _verify_product_scales(element(result), rank - 1, storage, products, "result of accumulators", "result's")
     if bias is None:
         return
-    assert input_type is not None and scales is not None
-    kind = element(bias)
-    bias_scales = weight_scales(bias)
-    require(
-        bias_scales is not None
-        and isinstance(kind, UniformQuantizedType | UniformQuantizedPerAxisType)
-        and kind.storage_type == IntegerType(32),
-        f"the bias of a quantized layer must be a symmetric i32 quantized type, got {kind}",
-    )
-    assert bias_scales is not None
-    expected = input_type.scale * scales
-    require(
-        bool(np.allclose(bias_scales, expected, rtol=1e-6, atol=0)),
-        "the bias scale must be input scale times weight scale",
-    )
+    _verify_product_scales(element(bias), 0, storage, products, "bias of a quantized layer", "bias")
 
 
 def verify_pure_movement(result: SSAValue, *sources: SSAValue) -> None:
