@@ -138,6 +138,37 @@ def test_mistakes_are_user_errors(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (onnx.TensorProto.STRING, 'input "x" has data type string, which is not supported'),
+        (onnx.TensorProto.FLOAT, "output 'y' of onnx.custom \"blur\" is no tensor of a shape known at compile time"),
+    ],
+)
+def test_models_that_are_carried_only(kind: int, message: str, tmp_path: Path) -> None:
+    node = onnx.helper.make_node("Blur", ["x"], ["y"], name="blur", domain="com.acme")
+    values = [onnx.helper.make_tensor_value_info("x", kind, [2]), onnx.helper.make_empty_tensor_value_info("y")]
+    opsets = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid("com.acme", 1)]
+    graph = onnx.helper.make_graph([node], "g", values[:1], values[1:])
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=9), tmp_path / "m.onnx")
+    with pytest.raises(ig.UserError, match=message):
+        ig.load(tmp_path / "m.onnx")
+    ig.compile_model(tmp_path / "m.onnx", tmp_path / "m.mlir", compile_to="import")
+
+
+def test_sequences_are_carried_only(tmp_path: Path) -> None:
+    kind = onnx.helper.make_sequence_type_proto(onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, [2]))
+    value = onnx.helper.make_value_info("x", kind)
+    node = onnx.helper.make_node("SequenceLength", ["x"], ["y"])
+    result = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.INT64, [])
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", [value], [result]), ir_version=9)
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(ig.UserError, match='input "x" is no tensor, which is not supported'):
+        ig.compile_model(tmp_path / "m.onnx", tmp_path / "m.igpkg", ig.CompileOptions(target="host"))
+    module = ig.compile_model(tmp_path / "m.onnx", tmp_path / "m.mlir", compile_to="import")
+    assert "!onnx.sequence" in str(module)
+
+
 def test_all_names_exist_and_nothing_else_does() -> None:
     for name in ig.__all__:
         assert getattr(ig, name) is not None

@@ -6,12 +6,12 @@ For shape inference, which does not know the operators of other domains, and for
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from onnx import AttributeProto, NodeProto, TensorProto, helper
 
 from intaglio.dialects.onnx.quantized_forms import BoundOperand, bind
 from intaglio.dialects.onnx.schema import canonical_domain, find_operator
+from intaglio.frontend.node_writer import NodeWriter
 
 _AXES_ARE_AN_INPUT = 18
 _AXIS_SINCE = 13
@@ -41,7 +41,7 @@ def float_nodes(node: NodeProto, opset: int) -> list[NodeProto] | None:
         return None
     made.attribute.extend(value for name, value in attributes.items() if name in version.attributes)
     if "axes" in attributes and opset >= _AXES_ARE_AN_INPUT:
-        made.input.append(writer.add("Constant", [], value_ints=list(attributes["axes"].ints)))
+        made.input.append(writer.numbers(attributes["axes"].ints))
     writer.nodes.append(made)
     if form.scale is not None:
         made.output[0] = writer.name()
@@ -75,23 +75,10 @@ def _scale_factor(attributes: Mapping[str, AttributeProto]) -> float:
     return attributes["alpha"].f if "alpha" in attributes else 1.0
 
 
-class _Writer:
+class _Writer(NodeWriter):
     def __init__(self, result: str, opset: int) -> None:
-        self._result = result
+        super().__init__(result)
         self._opset = opset
-        self._count = 0
-        self.nodes: list[NodeProto] = []
-
-    def name(self) -> str:
-        """A name for a value in between."""
-        self._count += 1
-        return f"{self._result}/{self._count}"
-
-    def add(self, op_type: str, inputs: list[str], **attributes: Any) -> str:
-        """Add a node and return its output."""
-        output = self.name()
-        self.nodes.append(helper.make_node(op_type, inputs, [output], **attributes))
-        return output
 
     def operand(self, operand: BoundOperand[str], factor: float) -> str:
         """The float operand."""
@@ -101,7 +88,7 @@ class _Writer:
         for other in others:
             scale = self.add("Mul", [scale, other])
         if others and factor != 1:
-            scale = self.add("Mul", [scale, self.add("Constant", [], value_float=factor)])
+            scale = self.add("Mul", [scale, self.number(factor)])
         inputs = [operand.value, scale]
         if operand.zero_point is not None:
             inputs.append(operand.zero_point)

@@ -27,6 +27,7 @@ from onnx import (
 from intaglio.dialects.onnx import contributed
 from intaglio.dialects.onnx.schema import canonical_domain, find_operator
 from intaglio.errors import UserError
+from intaglio.frontend.dynamic_nodes import dynamic_nodes
 from intaglio.frontend.model_file import element_count
 from intaglio.frontend.quantized_nodes import cast_node, float_nodes
 from intaglio.frontend.shape_values import LARGEST, constant_types, fold_shape_values
@@ -345,7 +346,7 @@ def _known_to_inference(node: NodeProto, opset: int, data_types: Mapping[str, in
     """Nodes of ONNX's own operators with the node's outputs, none when there are no such nodes."""
     if node.domain == contributed.DOMAIN:
         cast = cast_node(node, data_types)
-        return [cast] if cast is not None else float_nodes(node, opset) or []
+        return [cast] if cast is not None else float_nodes(node, opset) or dynamic_nodes(node, opset) or []
     return [] if find_operator(node.domain, node.op_type) is None else [node]
 
 

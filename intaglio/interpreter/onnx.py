@@ -29,6 +29,7 @@ from xdsl.ir import Attribute, Operation
 from intaglio.dialects.onnx import InitializerOp, OctetsAttr, OnnxOp, contributed, floats_of, ints_of
 from intaglio.dialects.weights import WeightsAttr, array_of
 from intaglio.errors import UserError
+from intaglio.frontend.dynamic_nodes import dynamic_nodes
 from intaglio.frontend.quantized_nodes import float_nodes
 from intaglio.frontend.types import type_to_proto
 from intaglio.interpreter.registry import rule
@@ -101,7 +102,7 @@ def faithful_form(op: OnnxOp) -> tuple[int, Mapping[str, Attribute]]:
 
 def known_nodes(node: NodeProto) -> list[NodeProto]:
     """Nodes of ONNX's own operators that do what one of onnxruntime's does; the node itself if there are none."""
-    made = float_nodes(node, _OPSET_OF_FORMS)
+    made = float_nodes(node, _OPSET_OF_FORMS) or dynamic_nodes(node, _OPSET_OF_FORMS)
     if made is None and node.op_type in ("QuantizeLinear", "DequantizeLinear"):
         made = [helper.make_node(node.op_type, node.input, node.output)]
         made[0].attribute.extend(node.attribute)

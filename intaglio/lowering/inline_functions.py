@@ -33,8 +33,9 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 
-from intaglio.dialects.onnx import NodeOp, OnnxOp
+from intaglio.dialects.onnx import NodeOp, OnnxOp, opset_of
 from intaglio.errors import UserError
+from intaglio.frontend.dynamic_nodes import dynamic_nodes, has_dynamic_form
 from intaglio.frontend.exporter import main_function
 from intaglio.frontend.importer import import_model
 from intaglio.frontend.node_model import node_model
@@ -183,6 +184,11 @@ def _with_definition(model: ModelProto, op: OnnxOp) -> ModelProto:
     """
     node = model.graph.node[0]
     _add_defaults(node, op)
+    written = dynamic_nodes(node, opset_of(op, ""))
+    if written is not None:
+        del model.graph.node[:]
+        model.graph.node.extend(written)
+        return model
     if "" in node.input:
         return _with_local_definition(model, op)
     model = inliner.inline_selected_functions(model, [(op.domain, op.op_type)], inline_schema_functions=True)
@@ -235,6 +241,8 @@ def _add_defaults(node: NodeProto, op: OnnxOp) -> None:
 
 
 def _has_definition(op: OnnxOp) -> bool:
+    if has_dynamic_form(op.domain, op.op_type):
+        return True
     try:
         # The members are missing from the stubs of onnx.
         schema: Any = defs.get_schema(op.op_type, op.opset, op.domain)

@@ -7,13 +7,15 @@ from dataclasses import replace
 from importlib.metadata import version
 
 from xdsl.dialects import func
-from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr
-from xdsl.ir import Attribute, SSAValue
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr, TensorType
+from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.utils.hints import isa
 
 from intaglio.dialects.isa import ProgramOp
 from intaglio.errors import UserError
 from intaglio.frontend.exporter import main_function
 from intaglio.interpreter.values import value_dtype, value_shape
+from intaglio.ir.locations import describe
 from intaglio.lowering.host_to_relax import host_to_relax
 from intaglio.lowering.isa_to_bytes import program_binary
 from intaglio.lowering.tvm import compile_library, host_baseline
@@ -33,7 +35,7 @@ def interface(function: func.FuncOp) -> tuple[tuple[TensorSpec, ...], tuple[Tens
     Values without one are called `input_0`, `output_0` and so on by their place.
 
     Raises:
-        UserError: a name occurs twice.
+        UserError: a name occurs twice, or a tensor has no shape that is known at compile time.
     """
     terminator = function.body.block.last_op
     assert terminator is not None
@@ -54,6 +56,11 @@ def _specs(
     for index, value in enumerate(values):
         name: Attribute | None = attributes.data[index].data.get("onnx.name") if attributes is not None else None
         text = name.data if isinstance(name, StringAttr) else f"{label}_{index}"
+        kind = value.type
+        if not isa(kind, TensorType) or not kind.has_static_shape():
+            owner = value.owner
+            source = f" of {describe(owner)}" if isinstance(owner, Operation) else ""
+            raise UserError(f"{label} {text!r}{source} is no tensor of a shape known at compile time: {kind}")
         specs.append(TensorSpec(text, value_shape(value), value_dtype(value).name))
     return tuple(specs)
 
