@@ -1,4 +1,5 @@
 // RUN: intaglio-opt %s -p insert-observers | filecheck %s
+// RUN: intaglio-opt %s -p 'insert-observers{channels=true}' | filecheck %s --check-prefix=CHANNELS
 
 // CHECK-LABEL: func.func @input_after_change_of_layout
 // CHECK-NEXT:    [[t:%.*]] = nn.transpose
@@ -84,4 +85,21 @@ func.func @negative_observed(%x: tensor<4xf32>) -> tensor<4xf32> {
   %1 = nn.tanh %0 : (tensor<4xf32>) -> tensor<4xf32>
   %2 = quant.observe %1 {method = "min_max"} : tensor<4xf32>
   func.return %2 : tensor<4xf32>
+}
+
+// A pool shares its input's parameters; its channels are looked at because a layer reads them.
+// CHECK-LABEL: func.func @layer_behind_pool
+// CHECK-NEXT:    quant.observe %{{.*}}
+// CHECK-NEXT:    nn.max_pool2d
+// CHECK-NOT:     quant.observe {{.*}}tensor<1x1x1x2xf32>
+// CHECK:         nn.dense
+// CHANNELS-LABEL: func.func @layer_behind_pool
+// CHANNELS-NEXT:    quant.observe %{{.*}}
+// CHANNELS-NEXT:    [[p:%.*]] = nn.max_pool2d
+// CHANNELS-NEXT:    quant.observe [[p]] {method = "min_max"} : tensor<1x1x1x2xf32>
+func.func @layer_behind_pool(%x: tensor<1x2x2x2xf32>) -> tensor<1x1x1x3xf32> {
+  %w = nn.constant dense<1.0> : tensor<3x2xf32>
+  %p = nn.max_pool2d %x kernel [2, 2] strides [2, 2] pads [0, 0, 0, 0] dilations [1, 1] : (tensor<1x2x2x2xf32>) -> tensor<1x1x1x2xf32>
+  %y = nn.dense %p, %w : (tensor<1x1x1x2xf32>, tensor<3x2xf32>) -> tensor<1x1x1x3xf32>
+  func.return %y : tensor<1x1x1x3xf32>
 }

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 from xdsl.dialects.builtin import (
     AnyFloat,
     DenseArrayBase,
+    DenseIntOrFPElementsAttr,
     IntegerType,
     Signedness,
     StringAttr,
     TensorType,
     UnrankedTensorType,
+    f32,
     f64,
 )
 from xdsl.ir import Attribute, SSAValue
@@ -34,6 +36,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from intaglio.dialects.quant.containers import check_container, element_type_of
 from intaglio.dialects.quant.types import QuantizedType, StoredType, UniformQuantizedType, UniformType
+from intaglio.dialects.weights import WeightsAttr
 
 
 def _require(condition: bool, message: str) -> None:
@@ -278,12 +281,14 @@ class ObserveOp(IRDLOperation):
     """Hand a float tensor on unchanged, and mark it for calibration.
 
     `method` names how calibration turns the values seen into a range; `range` is that range, in real values,
-    absent until calibration has run.
+    absent until calibration has run. `means`, `mean_squares`, `minima` and `maxima` are those of each channel, an
+    element of the last dimension, where calibration was asked for them; all four or none are there.
 
     Constraints:
         C1: the input is a tensor of a float type; the result has the same type.
         C2: the method is not empty.
         C3: the range is two finite numbers, the lower first (they may be equal: a constant tensor).
+        C4: statistics of channels are four vectors of f32, with an element for each of the last dimension.
 
     Example:
     ```mlir
@@ -303,6 +308,10 @@ class ObserveOp(IRDLOperation):
     input = operand_def(T)
     method = prop_def(StringAttr)
     range = opt_prop_def(DenseArrayBase.constr(f64))
+    means = opt_prop_def(DenseIntOrFPElementsAttr | WeightsAttr)
+    mean_squares = opt_prop_def(DenseIntOrFPElementsAttr | WeightsAttr)
+    minima = opt_prop_def(DenseIntOrFPElementsAttr | WeightsAttr)
+    maxima = opt_prop_def(DenseIntOrFPElementsAttr | WeightsAttr)
     result = result_def(T)
     traits = traits_def(Pure())
     irdl_options = (ParsePropInAttrDict(),)
@@ -323,10 +332,17 @@ class ObserveOp(IRDLOperation):
         return low, high
 
     def verify_(self) -> None:
-        """Check C1 to C3."""
+        """Check C1 to C4."""
         _require_float(self.input.type, "input")  # C1
         _require(isinstance(self.input.type, TensorType), f"input must be a tensor, got {self.input.type}")  # C1
         _require(bool(self.method.data), "method must not be empty")  # C2
+        vector = TensorType(f32, cast("TensorType[Attribute]", self.input.type).get_shape()[-1:])
+        statistics = [self.means, self.mean_squares, self.minima, self.maxima]
+        types = [None if entry is None else cast(Attribute, cast(Any, entry).type) for entry in statistics]
+        _require(
+            types in ([None] * len(types), [vector] * len(types)),
+            f"statistics of channels must be means, mean_squares, minima and maxima, each {vector}",
+        )  # C4
         if self.range is None:
             return
         bounds = cast(Sequence[float], self.range.get_values())

@@ -30,6 +30,7 @@ from intaglio.errors import UserError
 from intaglio.frontend.exporter import main_function
 from intaglio.ir.locations import describe, where
 from intaglio.passes.calibration.batches import samples_per_run, split_batches
+from intaglio.passes.calibration.channels import write_channel_values
 from intaglio.passes.calibration.collection import NetworkStatistics
 from intaglio.passes.calibration.float_graph import Array, FloatGraph
 from intaglio.passes.calibration.observers import observers_of
@@ -52,6 +53,7 @@ class Calibrate(ModulePass):
         bits: width of the integers that the ranges are chosen for (mse, entropy).
         symmetric: whether the ranges are chosen for symmetric quantization (mse, entropy, percentile).
         statistics: a file that keeps the statistics; an interrupted run goes on from it.
+        channels: whether to record mean, mean square and extrema of each channel as well.
     """
 
     name = "calibrate"
@@ -60,6 +62,7 @@ class Calibrate(ModulePass):
     bits: int = 8
     symmetric: bool = False
     statistics: str | None = None
+    channels: bool = False
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         """Write the ranges.
@@ -69,9 +72,9 @@ class Calibrate(ModulePass):
         """
         if self.method is not None:
             set_method(op, CalibrationMethod.from_str(self.method))
-        collected = Calibration(op, self.statistics)
+        collected = Calibration(op, self.statistics, channels=self.channels)
         collected.add(load_samples(self.data, collected.shapes, collected.dtypes))
-        write_ranges(op, collected.statistics.ranges(Grid(self.bits, self.symmetric)))
+        collected.write(Grid(self.bits, self.symmetric))
 
 
 def record_ranges(
@@ -81,6 +84,7 @@ def record_ranges(
     method: CalibrationMethod | None = None,
     grid: Grid | None = None,
     statistics: str | Path | None = None,
+    channels: bool = False,
     progress: Progress | None = None,
 ) -> None:
     """Write the range that each observer's values have on the given samples.
@@ -93,6 +97,7 @@ def record_ranges(
         grid: the integers that values will be quantized to; by default 8 bits, asymmetric.
         statistics: a file that keeps the statistics; an interrupted run goes on from it when it is given the same
             samples again.
+        channels: whether to record mean, mean square and extrema of each channel as well.
         progress: called as samples are done, with their number.
 
     Raises:
@@ -101,9 +106,9 @@ def record_ranges(
     """
     if method is not None:
         set_method(module, method)
-    collected = Calibration(module, statistics)
+    collected = Calibration(module, statistics, channels=channels)
     collected.add(samples, progress)
-    write_ranges(module, collected.statistics.ranges(grid))
+    collected.write(grid)
 
 
 def set_method(module: ModuleOp, method: CalibrationMethod) -> None:
@@ -130,14 +135,16 @@ class Calibration:
     Args:
         module: a float module with observers in `@main`.
         file: where the statistics are kept; what an earlier run left there is the start.
+        channels: whether to keep statistics of channels.
 
     Raises:
         UserError: there are no observers, the network cannot be run, or the file belongs to another calibration.
     """
 
-    def __init__(self, module: ModuleOp, file: str | Path | None = None) -> None:
+    def __init__(self, module: ModuleOp, file: str | Path | None = None, *, channels: bool = False) -> None:
+        self._module = module
         self._file = Path(file) if file is not None else None
-        self.statistics = _empty_statistics(module)
+        self.statistics = _empty_statistics(module, channels)
         if self._file is not None and self._file.exists():
             earlier = NetworkStatistics.load(self._file)
             self._check_same(earlier)
@@ -174,6 +181,20 @@ class Calibration:
         if self._file is not None and self.statistics.samples:
             self.statistics.save(self._file)
 
+    def write(self, grid: Grid | None = None) -> None:
+        """Write ranges, and statistics of channels if there are any, into the observers.
+
+        Args:
+            grid: the integers that values will be quantized to; by default 8 bits, asymmetric.
+
+        Raises:
+            UserError: there were no samples.
+        """
+        write_ranges(self._module, self.statistics.ranges(grid))
+        for name, observer in observers_of(self._module).items():
+            found = self.statistics.channels.get(name)
+            write_channel_values(observer, found.values() if found is not None else None)
+
     def _check_results(self, results: list[Array]) -> None:
         """Find NaN and infinite values that are in none of the subsets looked at, but reach a result."""
         for name, array in zip(self._graph.outputs, results, strict=True):
@@ -188,7 +209,7 @@ class Calibration:
             {name: tensor.method for name, tensor in statistics.tensors.items()}
             for statistics in (self.statistics, earlier)
         )
-        if expected != found:
+        if expected != found or list(self.statistics.channels) != list(earlier.channels):
             what = "other methods" if list(expected) == list(found) else "other tensors"
             raise UserError(
                 f"the file holds statistics of {what} than are to be calibrated",
@@ -197,7 +218,7 @@ class Calibration:
             )
 
 
-def _empty_statistics(module: ModuleOp) -> NetworkStatistics:
+def _empty_statistics(module: ModuleOp, channels: bool) -> NetworkStatistics:
     methods: dict[str, CalibrationMethod] = {}
     for name, observer in observers_of(module).items():
         try:
@@ -206,7 +227,7 @@ def _empty_statistics(module: ModuleOp) -> NetworkStatistics:
             raise UserError(error.what, where=where(observer.location) or name, hint=error.hint) from error
     if not methods:
         raise _nothing_to_calibrate(module)
-    return NetworkStatistics(methods)
+    return NetworkStatistics(methods, channels=channels)
 
 
 def _nothing_to_calibrate(module: ModuleOp) -> UserError:

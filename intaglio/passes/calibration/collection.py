@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from intaglio.calibration_methods import CalibrationMethod
 from intaglio.errors import UserError
 from intaglio.files import write_atomically
+from intaglio.passes.calibration.channels import ChannelStatistics
 from intaglio.passes.calibration.statistics import Grid, NotFiniteError, Range, RangeStatistics, statistics_for
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -38,16 +39,19 @@ class NetworkStatistics:
     Attributes:
         samples: how many samples they are of.
         tensors: the statistics by the tensor's name, in the network's order.
+        channels: the statistics of each tensor's channels by its name; empty when they were not asked for.
 
     Args:
         methods: the calibration method of each tensor by name.
+        channels: whether to keep statistics of channels.
     """
 
-    def __init__(self, methods: Mapping[str, CalibrationMethod]) -> None:
+    def __init__(self, methods: Mapping[str, CalibrationMethod], *, channels: bool = False) -> None:
         self.samples = 0
         self.tensors: dict[str, RangeStatistics[Any]] = {
             name: statistics_for(method) for name, method in methods.items()
         }
+        self.channels = {name: ChannelStatistics() for name in (methods if channels else ())}
 
     def update(self, values: Sequence[Array], batch: int = 1) -> None:
         """Take in one run of the network.
@@ -70,6 +74,8 @@ class NetworkStatistics:
                     f"{what} {self.samples} makes values of {name!r} {error}",
                     hint="the float network itself does not work on this sample",
                 ) from error
+            if name in self.channels:
+                self.channels[name].update(array)
         self.samples += batch
 
     def ranges(self, grid: Grid | None = None) -> dict[str, Range]:
@@ -91,6 +97,11 @@ class NetworkStatistics:
         Raises:
             UserError: they are of other tensors or methods, or a method does not allow it. Nothing is changed.
         """
+        if list(self.channels) != list(other.channels):
+            raise UserError(
+                "only one of the parts has statistics of channels",
+                hint="collect all parts with the same model and options",
+            )
         if list(self.tensors) != list(other.tensors):
             differing = sorted(set(self.tensors) ^ set(other.tensors))
             raise UserError(
@@ -103,6 +114,8 @@ class NetworkStatistics:
             statistics.restore(self.tensors[name].state())
             statistics.merge(other.tensors[name])
         self.tensors = merged
+        for name, statistics in self.channels.items():
+            statistics.merge(other.channels[name])
         self.samples += other.samples
 
     def save(self, path: str | Path) -> None:
@@ -115,7 +128,8 @@ class NetworkStatistics:
         entries: list[dict[str, str]] = []
         for index, (name, statistics) in enumerate(self.tensors.items()):
             entries.append({"name": name, "method": str(statistics.method)})
-            arrays |= {f"{index}.{key}": np.ascontiguousarray(array) for key, array in statistics.state().items()}
+            state = statistics.state() | (self.channels[name].state() if name in self.channels else {})
+            arrays |= {f"{index}.{key}": np.ascontiguousarray(array) for key, array in state.items()}
         metadata = {"format": _FORMAT, "samples": str(self.samples), "tensors": json.dumps(entries)}
         write_atomically(path, safetensors.numpy.save(arrays, metadata=metadata))
 
@@ -131,13 +145,15 @@ class NetworkStatistics:
             samples = int(metadata["samples"])
             entries = cast("list[dict[str, str]]", json.loads(metadata["tensors"]))
             result = NetworkStatistics(
-                {str(entry["name"]): CalibrationMethod.from_str(str(entry["method"])) for entry in entries}
+                {str(entry["name"]): CalibrationMethod.from_str(str(entry["method"])) for entry in entries},
+                channels="0.channel_count" in arrays,
             )
-            for index, statistics in enumerate(result.tensors.values()):
+            for index, (name, statistics) in enumerate(result.tensors.items()):
                 prefix = f"{index}."
-                statistics.restore(
-                    {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
-                )
+                state = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
+                statistics.restore(state)
+                if name in result.channels:
+                    result.channels[name].restore(state)
         except (KeyError, TypeError, ValueError, UserError) as error:
             reason = error.what if isinstance(error, UserError) else error
             raise UserError(f"the statistics are damaged: {reason}", where=str(path)) from error

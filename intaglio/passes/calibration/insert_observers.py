@@ -23,7 +23,14 @@ from xdsl.passes import ModulePass
 
 from intaglio.dialects.quant import ObserveOp
 from intaglio.params import CalibrationMethod, default_calibration
-from intaglio.passes.quantization.coverage import Coverage, defining_block, functions_with_body
+from intaglio.passes.quantization.coverage import (
+    LAYERS,
+    Coverage,
+    activations,
+    constant_of,
+    defining_block,
+    functions_with_body,
+)
 
 
 @dataclass(frozen=True)
@@ -34,10 +41,12 @@ class InsertObservers(ModulePass):
 
     Options:
         method: calibration method of the new observers, with settings in braces if it has any.
+        channels: put one on every tensor that a layer reads as well, for statistics of its channels.
     """
 
     name = "insert-observers"
     method: str = default_calibration().name
+    channels: bool = False
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         """Insert the observers.
@@ -47,7 +56,12 @@ class InsertObservers(ModulePass):
         """
         method = CalibrationMethod.from_str(self.method)
         for function in functions_with_body(op):
-            for value in Coverage(function).values_to_observe():
+            coverage = Coverage(function)
+            values = dict.fromkeys(coverage.values_to_observe())
+            if self.channels:
+                layers = [op for op in coverage.quantized if isinstance(op, LAYERS)]
+                values |= dict.fromkeys(value for op in layers for value in activations(op) if not constant_of(value))
+            for value in values:
                 _observe(value, str(method))
 
 
