@@ -36,6 +36,7 @@ LAYERS = (
     ("targets",),
     ("frontend",),
     ("interpreter",),
+    ("executor",),
     ("passes",),
     ("lowering",),
     ("targets.simulator",),

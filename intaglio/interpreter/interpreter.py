@@ -32,8 +32,8 @@ class _Step:
 class Interpreter:
     """Runs the functions of a module by the rules of their operations.
 
-    A value is freed after its last use. What the interpreter learns about a function is kept, so running the
-    same one again costs only its operations; the module must not change in between.
+    A value is in row-major order, and freed after its last use. What the interpreter learns about a function is
+    kept, so running the same one again costs only its operations; the module must not change in between.
 
     Args:
         module: a verified module.
@@ -75,7 +75,7 @@ class Interpreter:
         function = self.function(name)
         block = function.body.block
         self._check_arguments(name, block.args, arguments)
-        values: dict[SSAValue, Array] = dict(zip(block.args, arguments, strict=True))
+        values: dict[SSAValue, Array] = dict(zip(block.args, map(_row_major, arguments), strict=True))
         if name not in self._steps:
             self._steps[name] = list(self._plan(function))
         for step in self._steps[name]:
@@ -90,6 +90,7 @@ class Interpreter:
             if step.op.has_trait(IsTerminator):
                 return results
             _check_results(step.op, results)
+            results = [_row_major(array) for array in results]
             values.update(zip(step.op.results, results, strict=True))
             for value in step.last_uses:
                 del values[value]
@@ -134,6 +135,11 @@ class Interpreter:
                     f"argument {index} of @{name} must be {dtype} of shape {list(shape)}, "
                     f"got {argument.dtype} of shape {list(argument.shape)}"
                 )
+
+
+def _row_major(value: Array) -> Array:
+    """A value in row-major order: NumPy adds floats in another order where the layout of an array is another."""
+    return np.asarray(value, order="C")
 
 
 def _check_results(op: Operation, results: Sequence[Array]) -> None:

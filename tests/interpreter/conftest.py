@@ -12,10 +12,39 @@ from xdsl.dialects import func
 from xdsl.dialects.builtin import FunctionType, ModuleOp, TensorType, f32
 from xdsl.ir import Attribute, Block, Operation, Region
 
-from intaglio.dialects.quant import UniformQuantizedType, set_requantization_mode
+from intaglio.dialects import nn
+from intaglio.dialects.quant import UniformQuantizedType, is_quantized, set_requantization_mode, storage_tensor_type
+from intaglio.dialects.weights import constant_attr
+from intaglio.executor import Executor
 from intaglio.interpreter import Interpreter
 from intaglio.ir.verification import verify_module
 from intaglio.params import RequantizationMode
+
+
+def assert_executor_agrees(module: ModuleOp, arguments: list[np.ndarray]) -> None:
+    """Hold the executor to the interpreter's bits on a batch, for all arguments and with all but the first constant."""
+    rng = np.random.default_rng(0)
+    first = np.stack([arguments[0], rng.permutation(arguments[0].reshape(-1)).reshape(arguments[0].shape)])
+    with_constants = module.clone()
+    (function,) = with_constants.ops
+    assert isinstance(function, func.FuncOp)
+    block = function.body.block
+    for argument, array in reversed([*zip(block.args, arguments, strict=True)][1:]):
+        kind = argument.type
+        stored = storage_tensor_type(kind) if is_quantized(kind) else kind
+        constant = nn.ConstantOp(constant_attr("constant", array, stored.get_element_type()), kind)
+        block.insert_op_before(constant, block.first_op)
+        argument.replace_all_uses_with(constant.result)
+        block.erase_arg(argument)
+    function.update_function_type()
+    for variant, others in ((module, arguments[1:]), (with_constants, [])):
+        stacked = [first, *(np.stack([other, other]) for other in others)]
+        batch = Executor(variant).run_batch({f"input_{index}": array for index, array in enumerate(stacked)})
+        for sample in range(2):
+            expected = Interpreter(variant).run("main", [array[sample] for array in stacked])
+            actual = [array[sample] for array in batch.values()]
+            assert [array.dtype for array in actual] == [array.dtype for array in expected]
+            assert [array.tobytes() for array in actual] == [array.tobytes() for array in expected]
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +65,7 @@ def run_op() -> Callable[..., np.ndarray]:
         module = ModuleOp([function])
         verify_module(module)
         (result,) = Interpreter(module).run("main", [array for array, _ in pairs])
+        assert_executor_agrees(module, [array for array, _ in pairs])
         return result
 
     return run

@@ -1,0 +1,124 @@
+"""Requantization inside compiled code: the arithmetic of `intaglio.numerics.rescaling`, a value or a row at a time.
+
+Both modes and both widths are two formulas: two roundings for 32-bit integers in mode `tflite`, one rounding shift for
+all others, with the multipliers and shifts that `numerics` chooses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from intaglio.executor.jit import inlined
+from intaglio.numerics.rescaling import rescaling
+from intaglio.params import RequantizationMode
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Rescale:
+    """How sums become stored values.
+
+    Attributes:
+        multiplier: int32, one a channel.
+        shift: int32, one a channel; right shifts from 1 with one rounding, TensorFlow Lite's exponents with two.
+        two_roundings: whether the 32-bit arithmetic of mode `tflite` is meant.
+        zero_point: of the result.
+        low: smallest stored value.
+        high: largest stored value.
+    """
+
+    multiplier: NDArray[np.int32]
+    shift: NDArray[np.int32]
+    two_roundings: bool
+    zero_point: int
+    low: int
+    high: int
+
+    @property
+    def arguments(self) -> tuple[Array, Array, bool, np.int64, np.int64, np.int64]:
+        """The attributes in the order and types that kernels take them in."""
+        return (
+            self.multiplier,
+            self.shift,
+            self.two_roundings,
+            np.int64(self.zero_point),
+            np.int64(self.low),
+            np.int64(self.high),
+        )
+
+
+def rescale_of(
+    factors: ArrayLike, mode: RequantizationMode, zero_point: int, bounds: tuple[int, int], *, wide: bool, channels: int
+) -> Rescale:
+    """The rescaling by real factors.
+
+    Args:
+        factors: one, or one a channel.
+        mode: of the function.
+        zero_point: of the result.
+        bounds: smallest and largest stored value.
+        wide: whether sums have 48 bits instead of 32.
+        channels: how many there are.
+
+    Raises:
+        ValueError: a factor is out of the mode's range.
+    """
+    multiplier, shift = rescaling(mode, wide=wide).multiplier(factors)
+    if wide and mode is RequantizationMode.TFLITE:
+        shift = 15 - shift  # one rounding shift, as in the other mode
+        if int(shift.min()) < 8:
+            raise ValueError("a rescaling factor of a 48-bit accumulator must be below 2^7")
+    two_roundings = mode is RequantizationMode.TFLITE and not wide
+    rows = [np.ascontiguousarray(np.broadcast_to(array, (channels,)).astype(np.int32)) for array in (multiplier, shift)]
+    return Rescale(rows[0], rows[1], two_roundings, zero_point, *bounds)
+
+
+@inlined
+def scaled_once(value: Any, multiplier: Any, shift: Any) -> Any:
+    """`(value * multiplier + 2^(shift-1)) >> shift` in 64 bits."""
+    shift_64 = np.int64(shift)
+    return (np.int64(value) * np.int64(multiplier) + (np.int64(1) << (shift_64 - np.int64(1)))) >> shift_64
+
+
+@inlined
+def scaled_twice(value: Any, multiplier: Any, exponent: Any) -> Any:
+    """`numerics.requantization.tflite_apply_scale` of one value."""
+    left = np.int64(max(exponent, 0))
+    right = np.int64(max(-exponent, 0))
+    product = (np.int64(value) << left) * np.int64(multiplier)
+    nudged = product + (np.int64(1 << 30) if product >= 0 else np.int64(1 - (1 << 30)))
+    # Division that truncates: towards zero.
+    high = (nudged + (np.int64((1 << 31) - 1) if nudged < 0 else np.int64(0))) >> np.int64(31)
+    high = min(high, np.int64((1 << 31) - 1))
+    mask = (np.int64(1) << right) - np.int64(1)
+    threshold = (mask >> np.int64(1)) + (np.int64(1) if high < 0 else np.int64(0))
+    return (high >> right) + (np.int64(1) if (high & mask) > threshold else np.int64(0))
+
+
+@inlined
+def store_row(
+    sums: Any,
+    first: int,
+    count: int,
+    multiplier: Any,
+    shift: Any,
+    two_roundings: bool,
+    zero_point: Any,
+    low: Any,
+    high: Any,
+    result: Any,
+) -> None:
+    """Requantize sums of channels `first` to `first + count` into a row of results, from its element `first` on."""
+    if two_roundings:
+        for k in range(count):
+            scaled = scaled_twice(sums[k], multiplier[first + k], shift[first + k]) + zero_point
+            result[first + k] = min(max(scaled, low), high)
+    else:
+        for k in range(count):
+            scaled = scaled_once(sums[k], multiplier[first + k], shift[first + k]) + zero_point
+            result[first + k] = min(max(scaled, low), high)
