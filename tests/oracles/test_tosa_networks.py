@@ -1,0 +1,121 @@
+"""Whole int8 networks, exported to TOSA, give the same integers in the reference model and in the interpreter.
+
+Every tensor is compared, not the last one alone: two scores of a classifier hide most mistakes before them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from itertools import islice
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Operation, SSAValue
+
+from intaglio.compiler import import_phase, run_phase
+from intaglio.dialects import nn
+from intaglio.frontend.exporter import main_function
+from intaglio.interpreter import Interpreter
+from intaglio.lowering.nn_to_tosa import TosaExport, export_tosa
+from intaglio.phases import PHASES, CompileOptions
+from intaglio.runtime.packaging import interface
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from quantized_cases import Array
+from tosa_model import run, serialized
+
+ROOT = Path(__file__).parent.parent.parent
+ZOO = ROOT.parent / "shared" / "zoo"
+EXAMPLES = ROOT / "examples"
+
+NETWORKS = {
+    "fashion_resnet8": 20,
+    "ppocr_cls": 4,
+    "mnist_cnn": 10,
+    "mnist_mobilenet": 10,
+    "mnist_mobilenet_hard": 10,
+    "mobilenet_v2": 2,
+    "crepe_tiny": 3,
+    "blazeface_front": 2,
+    "ppocrv4_det": 1,
+}
+"""The number of samples that are compared; calibration takes eight."""
+
+INSIDE = {"nn.reshape", "nn.transpose", "quant.qcast", "quant.dcast", "nn.softmax", "nn.sigmoid"}
+"""What may stay outside of a network that is exported as a whole."""
+
+
+def quantized(model: Path, calibration: list[dict[str, Array]]) -> ModuleOp:
+    options = CompileOptions(calibration=calibration)
+    module = import_phase(model, options)
+    for phase in PHASES[1:4]:
+        run_phase(module, phase, options)
+    return module
+
+
+class Recorder:
+    """Keeps the values that are arguments and results of the exported function."""
+
+    def __init__(self, exported: TosaExport) -> None:
+        self.values: dict[SSAValue, Array] = {}
+        self._wanted = {port.value for port in (*exported.inputs, *exported.outputs)}
+
+    def __call__(self, op: Operation, results: list[Array]) -> None:
+        self.values.update((r, v) for r, v in zip(op.results, results, strict=True) if r in self._wanted)
+
+
+def compare(module: ModuleOp, samples: list[dict[str, Array]], *, validate: bool = False) -> None:
+    """Run samples on both sides and compare what each quantized operation computes."""
+    body = main_function(module).body.block
+    layers = [op.results[0] for op in body.ops if op.results and not isinstance(op, nn.ConstantOp)]
+    exported = export_tosa(module, watched=layers)
+    assert len(exported.outputs) == len(layers) - len(exported.outside)
+    assert {op.name for op in exported.outside} <= INSIDE
+    flatbuffer = serialized(exported.text, validate=validate)
+    recorder = Recorder(exported)
+    interpreter = Interpreter(module, listeners=[recorder])
+    names = [tensor.name for tensor in interface(main_function(module))[0]]
+    for sample in samples:
+        interpreter.run("main", [sample[name] for name in names])
+        outputs, status = run(flatbuffer, [recorder.values[port.value] for port in exported.inputs])
+        assert status == "TOSA_VALID"
+        for port, output in zip(exported.outputs, outputs, strict=True):
+            np.testing.assert_array_equal(output, recorder.values[port.value], err_msg=port.name)
+        assert np.mean([len(np.unique(output)) > 16 for output in outputs if output.size > 100]) > 0.9
+
+
+@pytest.fixture(scope="module")
+def zoo() -> ModuleType:
+    if not ZOO.exists():
+        pytest.skip("the model zoo is not there")
+    specification = importlib.util.spec_from_file_location("zoo", ZOO / "zoo.py")
+    assert specification is not None and specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_of_the_zoo(zoo: ModuleType, name: str):
+    entry = zoo.load(name)
+    module = quantized(Path(entry.model), list(islice(entry.samples("calib"), 8)))
+    compare(module, list(islice(entry.samples("eval"), NETWORKS[name])))
+
+
+def samples_of(path: Path, count: int) -> list[dict[str, Array]]:
+    with np.load(path) as archive:
+        arrays = {name: archive[name][:count] for name in archive.files if name != "label"}
+    return [{name: array[index] for name, array in arrays.items()} for index in range(count)]
+
+
+@pytest.mark.parametrize("name", ["fashion_resnet8", "ppocr_cls"])
+def test_an_example(name: str):
+    folder = EXAMPLES / name
+    module = quantized(folder / "model.onnx", samples_of(folder / "calibration.npz", 8))
+    compare(module, samples_of(folder / "evaluation.npz", 2), validate=True)
