@@ -167,7 +167,13 @@ PHASES: tuple[Phase, ...] = (
     Phase(
         "npu",
         "npu dialect: tiles in the scratchpad, transfers, tasks and tokens",
-        (Step("nn-to-npu"), Step("overlap-transfers"), Step("allocate-scratchpad"), Step("insert-tokens")),
+        (
+            Step("nn-to-npu"),
+            Step("interleave-layers"),
+            Step("overlap-transfers"),
+            Step("allocate-scratchpad"),
+            Step("insert-tokens"),
+        ),
     ),
     Phase("isa", "isa dialect: one operation an instruction", (Step("npu-to-isa"),)),
     Phase("package", "a file that runs: instructions, constants, host library, manifest"),

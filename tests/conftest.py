@@ -24,12 +24,16 @@ from intaglio.lowering.nn_to_npu import NnToNpu
 from intaglio.lowering.npu_to_isa import NpuToIsa
 from intaglio.passes.npu.allocate_scratchpad import AllocateScratchpad
 from intaglio.passes.npu.insert_tokens import InsertTokens
+from intaglio.passes.npu.interleave_layers import InterleaveLayers
 from intaglio.passes.npu.overlap_transfers import OverlapTransfers
 from intaglio.targets.simulator import Program
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 ZERO_POINTS = (-128, 127, 0)
+
+SCHEDULING = (InterleaveLayers(), OverlapTransfers(), AllocateScratchpad(), InsertTokens())
+"""The passes of phase `npu` after the lowering."""
 
 
 @dataclass
@@ -221,7 +225,7 @@ def inputs_of(module: ModuleOp, seed: int = 0) -> list[Array]:
 
 def to_npu(module: ModuleOp, scratchpad: int | None = None) -> npu.ProgramOp:
     """Run the passes of phase `npu` and return the program."""
-    for lowering in (NnToNpu(scratchpad=scratchpad), OverlapTransfers(), AllocateScratchpad(), InsertTokens()):
+    for lowering in (NnToNpu(scratchpad=scratchpad), *SCHEDULING):
         lowering.apply(make_context(), module)
         verify_module(module)
     return next(op for op in module.ops if isinstance(op, npu.ProgramOp))
@@ -247,7 +251,7 @@ def check_all_levels(module: ModuleOp, scratchpad: int | None = None) -> Program
     NnToNpu(scratchpad=scratchpad).apply(make_context(), module)
     verify_module(module)
     compare("npu", Interpreter(module).run("main", inputs))
-    for scheduling in (OverlapTransfers(), AllocateScratchpad(), InsertTokens()):
+    for scheduling in SCHEDULING:
         scheduling.apply(make_context(), module)
     verify_module(module)
     compare("npu, scheduled", Interpreter(module).run("main", inputs))

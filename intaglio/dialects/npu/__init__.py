@@ -2,8 +2,8 @@
 
 A program holds buffers in named memories, and tasks: asynchronous transfers and the work of the matrix and vector
 units, joined by tokens. Tasks carry the quantities of the instruction that they become, with buffers and byte offsets
-instead of addresses. Phase `npu` makes it in steps: `nn-to-npu` tiles the network into tasks, `overlap-transfers`
-moves transfers away from the tasks that need them, `allocate-scratchpad` assigns addresses, `insert-tokens`
+instead of addresses. Phase `npu` makes it in steps: `nn-to-npu` tiles the network into tasks, `interleave-layers` lets
+those of neighbouring layers take turns, `overlap-transfers` moves transfers away from the tasks that need them, `allocate-scratchpad` assigns addresses, `insert-tokens`
 orders tasks of different queues. The machine is specified in `docs/accelerator.md`.
 """
 

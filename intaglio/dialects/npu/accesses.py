@@ -1,7 +1,7 @@
 """Which bytes and accumulator rows a task reads and writes, as sets of intervals.
 
-Passes order tasks and verifiers check bounds by these sets. They may be larger than the truth only between the
-first and last byte that a task touches in one row of a feature map.
+Passes order tasks and verifiers check bounds by these sets, which are exact: tasks on different channels of the same
+positions do not meet.
 """
 
 from __future__ import annotations
@@ -83,18 +83,46 @@ def map_intervals(source: FeatureMap, window: Grid, taps: Grid, origin: Origin, 
     """
     y = origin.y0 + _steps(window.rows, window.step_y)[:, None] + _steps(taps.rows, taps.step_y)
     rows = np.unique(y[(y >= 0) & (y < source.rows)])
-    reach = (window.columns - 1) * window.step_x + (taps.columns - 1) * taps.step_x + run
-    first, end = max(origin.x0, 0), min(origin.x0 + reach, source.row_bytes)
-    if not rows.size or first >= end:
+    columns = _united(_united(np.array([[0, run]], np.int64), taps.columns, taps.step_x), window.columns, window.step_x)
+    columns = np.clip(columns + origin.x0, 0, source.row_bytes)
+    columns = columns[columns[:, 0] < columns[:, 1]]
+    if not rows.size or not len(columns):
         return np.empty((0, 2), np.int64)
-    return merged(source.offset + rows * source.row_stride + first, end - first)
+    return _of_rows(source.offset + rows * source.row_stride, columns)
 
 
 def placement_intervals(target: Placement | Operand, window: Grid, channels: int) -> Intervals:
-    """Bytes of a result or second operand, from the first to the last of each row."""
-    run = (window.columns - 1) * target.column_stride
-    run += 1 if isinstance(target, Operand) and not target.channel_stride else channels
-    return merged(target.offset + _steps(window.rows, target.row_stride), run)
+    """Bytes of a result or second operand."""
+    run = 1 if isinstance(target, Operand) and not target.channel_stride else channels
+    columns = _united(np.array([[0, run]], np.int64), window.columns, target.column_stride)
+    return _of_rows(target.offset + np.unique(_steps(window.rows, target.row_stride)), columns)
+
+
+def _united(intervals: Intervals, count: int, step: int) -> Intervals:
+    """Intervals of one row, repeated `count` times a `step` apart, united where they touch."""
+    if count == 1 or not step:
+        return intervals
+    if len(intervals) == 1:
+        first, end = (int(edge) for edge in intervals[0])
+        if step <= end - first:
+            return np.array([[first, end + (count - 1) * step]], np.int64)
+        return intervals + _steps(count, step)[:, None]
+    return _sorted_union((intervals[None] + _steps(count, step)[:, None, None]).reshape(-1, 2))
+
+
+def _of_rows(rows: Intervals, columns: Intervals) -> Intervals:
+    """Intervals of each row: `columns`, relative to the starts `rows`, which ascend."""
+    if len(columns) == 1:
+        return merged(rows + columns[0, 0], int(columns[0, 1] - columns[0, 0]))
+    return _sorted_union((rows[:, None, None] + columns[None]).reshape(-1, 2))
+
+
+def _sorted_union(intervals: Intervals) -> Intervals:
+    ordered = intervals[np.argsort(intervals[:, 0], kind="stable")]
+    reached = np.maximum.accumulate(ordered[:, 1])
+    begins = np.concatenate(([True], ordered[1:, 0] > reached[:-1]))
+    ends = np.concatenate((np.flatnonzero(begins)[1:] - 1, [len(ordered) - 1]))
+    return np.stack((ordered[begins, 0], reached[ends]), axis=1)
 
 
 def weight_tile_intervals(weights: WeightTiles, taps: Grid, inner: int, outer: int) -> Intervals:

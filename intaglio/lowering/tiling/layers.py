@@ -1,14 +1,14 @@
 """What the accelerator has to know of each operation: shapes, windows, integers.
 
-Shapes are `N, H, W, C` here whatever the rank of the tensors is: positions that need no neighbours are merged into
-rows, so that their number and not their arrangement decides about tiles.
+Shapes are `N, H, W, C` here whatever the rank of the tensors is. A layer can be flattened: positions that need no
+neighbours are merged into rows, so that their number and not their arrangement decides about tiles.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -93,6 +93,22 @@ class Layer(ABC):
         """Bytes of weights, parameters and tables."""
         return 0
 
+    @property
+    def needs_no_neighbours(self) -> bool:
+        """Whether each output position reads the input position of the same number in all sources."""
+        return self.window.is_pointwise and all(source.shape[:3] == self.shape[:3] for source in self.sources)
+
+    def flattened(self, lanes: int) -> Layer:
+        """The layer with positions that need no neighbours merged into rows, where that is possible.
+
+        Args:
+            lanes: of the vector unit.
+        """
+        if not self.needs_no_neighbours or any(source.shape != self.shape for source in self.sources):
+            return self
+        shape = as_rows(self.shape, lanes)
+        return replace(self, sources=tuple(Source(source.tensor, shape) for source in self.sources), shape=shape)
+
 
 @dataclass(eq=False)
 class Parameters:
@@ -129,6 +145,13 @@ class MatrixLayer(LinearLayer):
 
     def __post_init__(self) -> None:
         self.splits_channels = False
+
+    def flattened(self, lanes: int) -> Layer:
+        """A pointwise convolution as rows of one column; others as they are."""
+        if not self.window.is_pointwise or self.groups != 1:
+            return self
+        sources = tuple(Source(source.tensor, _positions(source.shape)) for source in self.sources)
+        return replace(self, sources=sources, shape=_positions(self.shape))
 
 
 @dataclass(eq=False)
@@ -197,6 +220,11 @@ class CopyLayer(Layer):
     """A tensor that is one output more, or an output although no layer computes it."""
 
 
+def _positions(shape: Shape) -> Shape:
+    """Positions without neighbours as rows of one column."""
+    return (1, math.prod(shape[:-1]), 1, shape[-1])
+
+
 def as_image(shape: tuple[int, ...]) -> Shape:
     """A shape of rank at most 4, with ones in front; higher ranks with their leading dimensions merged."""
     if len(shape) > 4:
@@ -212,11 +240,18 @@ SMALL_ROW = 1024
 """Rows of fewer elements are merged, so that lanes are idle at the end of few rows only."""
 
 
-def as_rows(shape: tuple[int, ...]) -> Shape:
-    """The shape `1, rows, 1, channels` in which elements that need no neighbours are computed."""
+def as_rows(shape: tuple[int, ...], lanes: int) -> Shape:
+    """The shape `1, rows, 1, channels` in which elements that need no neighbours are computed.
+
+    Channels that fill the lanes stay channels, so that work can follow that of a producer channel by channel.
+
+    Args:
+        shape: of the tensor.
+        lanes: of the vector unit.
+    """
     n, h, w, c = as_image(shape)
     row, rows = w * c, n * h
-    if row > LARGEST_CHANNELS:
+    if row > LARGEST_CHANNELS or (c % lanes == 0 and n * h * w > 1):
         return (1, rows * w, 1, c)
     merged = next((d for d in range(SMALL_ROW // row, 1, -1) if rows % d == 0), 1)
     return (1, rows // merged, 1, merged * row)

@@ -81,14 +81,48 @@ class MatrixTasks:
         rows = divide_up(block.rows, divide_up(block.rows, rows))
         return list(_cut(block, rows, block.columns))
 
-    def compute(self, source: View, output: View, tile: Block, weights: LoadedSlice) -> None:
-        """Multiply and requantize a tile for the output groups of a slice."""
-        for group in weights.groups:
-            row = self.accumulators.take(tile.rows * tile.columns)
-            for index, piece in enumerate(group.pieces):
-                offset = group.weights + piece.offset - weights.first_byte
-                self.multiply(source, tile, group, piece, weights.buffer, offset, row, accumulate=index > 0)
+    def compute(self, source: View, output: View, tile: Block, slices: Sequence[LoadedSlice], chunks: int = 1) -> None:
+        """Multiply and requantize a tile for the output groups of slices.
+
+        Args:
+            source: what the tile reads.
+            output: where its results go.
+            tile: the output positions.
+            slices: the weights.
+            chunks: parts of the input channels; all groups are multiplied with the first before the second is read,
+                if the accumulators hold a tile for each group.
+        """
+        groups = [(group, weights) for weights in slices for group in weights.groups]
+        positions = tile.rows * tile.columns
+        if chunks == 1 or positions * len(groups) > self.target.accumulator_rows // 2:
+            for group, weights in groups:
+                row = self.accumulators.take(positions)
+                for index, piece in enumerate(group.pieces):
+                    self._multiply_held(source, tile, group, piece, weights, row, accumulate=index > 0)
+                self.requantize(output, tile, group, weights.buffer, group.parameters - weights.first_byte, row)
+            return
+        rows = [self.accumulators.take(positions) for _ in groups]
+        for chunk in range(chunks):
+            for (group, weights), row in zip(groups, rows, strict=True):
+                (piece,) = group.pieces
+                part = piece.columns_of(chunk, chunks, group.channels)
+                self._multiply_held(source, tile, group, part, weights, row, accumulate=chunk > 0)
+        for (group, weights), row in zip(groups, rows, strict=True):
             self.requantize(output, tile, group, weights.buffer, group.parameters - weights.first_byte, row)
+
+    def _multiply_held(
+        self,
+        source: View,
+        tile: Block,
+        group: OutputGroup,
+        piece: Piece,
+        weights: LoadedSlice,
+        row: int,
+        *,
+        accumulate: bool,
+    ) -> None:
+        offset = group.weights + piece.offset - weights.first_byte
+        self.multiply(source, tile, group, piece, weights.buffer, offset, row, accumulate=accumulate)
 
     def compute_by_pieces(
         self, source: View, output: View, tiles: Sequence[Block], group: OutputGroup, constant: SSAValue

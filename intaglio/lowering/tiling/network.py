@@ -37,7 +37,6 @@ from intaglio.lowering.tiling.layers import (
     TableLayer,
     Tensor,
     as_image,
-    as_rows,
 )
 from intaglio.numerics.clamp import clamp_bounds
 from intaglio.numerics.requantization import add_multipliers, average_multiplier, quantize_multiplier
@@ -82,7 +81,7 @@ def bounds_of(value: SSAValue, clamp: nn.ClampAttr | None) -> Bounds:
 
 
 def read_network(function: func.FuncOp) -> Network:
-    """Turn a region function into layers.
+    """Turn a region function into layers, all with the shapes of images.
 
     Raises:
         UserError: it holds an operation that the accelerator has no layer for.
@@ -121,7 +120,7 @@ class _Reader:
         """Copy what is an output twice, or is one without being computed, to the outputs that lack it."""
         for tensor in dict.fromkeys(outputs):
             for index in tensor.outputs[1 if tensor.is_result else 0 :]:
-                shape = as_rows((tensor.size,))
+                shape = as_image((tensor.size,))
                 producer = next((i for i, layer in enumerate(self._layers) if layer.output is tensor), None)
                 position = len(self._layers) if producer is None else producer + 1
                 location = self._layers[producer].location if producer is not None else _location(tensor)
@@ -195,14 +194,11 @@ def _conv2d(op: nn.Conv2dOp, source: Callable[..., Source], output: Callable[[],
     weight = _constant(op.weight)
     groups = op.groups.value.data
     window = _window(weight.shape[1:3], op, tuple(op.dilations.get_values()))
-    in_shape, out_shape = as_image(shape_of(op.input)), as_image(shape_of(op.result))
-    if window.is_pointwise and groups == 1:
-        in_shape, out_shape = _positions(in_shape), _positions(out_shape)
     shared: dict[str, Any] = {
         "location": op.location,
-        "sources": (source(op.input, in_shape),),
+        "sources": (source(op.input, as_image(shape_of(op.input))),),
         "output": output(),
-        "shape": out_shape,
+        "shape": as_image(shape_of(op.result)),
         "window": window,
         "parameters": _parameters(op, weight),
         "input_zero_point": quantization_of(op.input).zero_point,
@@ -218,9 +214,9 @@ def _dense(op: nn.DenseOp, source: Callable[..., Source], output: Callable[[], T
     weight = _constant(op.weight)
     return MatrixLayer(
         op.location,
-        (source(op.input, _positions(shape_of(op.input))),),
+        (source(op.input, as_image(shape_of(op.input))),),
         output(),
-        _positions(shape_of(op.result)),
+        as_image(shape_of(op.result)),
         weight=weight[:, None, None, :],
         parameters=_parameters(op, weight),
         input_zero_point=quantization_of(op.input).zero_point,
@@ -228,11 +224,6 @@ def _dense(op: nn.DenseOp, source: Callable[..., Source], output: Callable[[], T
         bounds=bounds_of(op.result, op.clamp),
         groups=1,
     )
-
-
-def _positions(shape: tuple[int, ...]) -> Shape:
-    """Positions without neighbours as rows of one column."""
-    return (1, math.prod(shape[:-1]), 1, shape[-1])
 
 
 def _max_pool(op: nn.MaxPool2dOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> Layer:
@@ -269,9 +260,6 @@ def _binary_sources(
     a, b = op.lhs, op.rhs
     if shape_of(a) != shape_of(op.result):
         a, b = b, a
-    if shape_of(a) == shape_of(b):
-        shape = as_rows(shape_of(a))
-        return (source(a, shape), source(b, shape)), shape, (a, b)
     shape = as_image(shape_of(op.result))
     return (source(a, shape), source(b, as_image(shape_of(b)))), shape, (a, b)
 
@@ -317,7 +305,7 @@ def _product(op: nn.MulOp, source: Callable[..., Source], output: Callable[[], T
 
 def _clip(op: nn.ReluOp | nn.ClipOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> Layer:
     kind, result = quantization_of(op.input), quantization_of(op.result)
-    shape = as_rows(shape_of(op.input))
+    shape = as_image(shape_of(op.input))
     clamp = op.clamp if isinstance(op, nn.ClipOp) else nn.ClampAttr.of(0.0, math.inf)
     return ConvertLayer(
         op.location,
@@ -332,7 +320,7 @@ def _clip(op: nn.ReluOp | nn.ClipOp, source: Callable[..., Source], output: Call
 
 def _table(op: nn.ActivationOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> Layer:
     kind, result = quantization_of(op.input), quantization_of(op.result)
-    shape = as_rows(shape_of(op.input))
+    shape = as_image(shape_of(op.input))
     table = table_int8(
         table_function(op),
         kind.scale,

@@ -10,7 +10,7 @@ are cut. Tiles are filled up with zero weights, which make whatever the array re
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -47,6 +47,12 @@ class Piece:
     def size(self, outer: int) -> int:
         """Bytes of its tiles."""
         return self.rows * self.columns * self.inner * outer
+
+    def columns_of(self, part: int, parts: int, outer: int) -> Piece:
+        """A part of a piece of one row, cut into `parts` of as many columns as the rounding allows."""
+        first, end = (self.columns * number // parts for number in (part, part + 1))
+        start = self.offset + first * self.inner * outer
+        return replace(self, offset=start, columns=end - first, first_byte=self.first_byte + first * self.step)
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,7 @@ def pack_matrix(layer: MatrixLayer, array_size: int, largest: int) -> PackedWeig
                 tile, inner = _as_tiles(run, array_size)
                 first_byte = byte + group * channels
                 for piece in _pieces(tile.shape[:2], inner, outer, limit, step or inner, first_byte):
-                    pieces.append(_moved(piece, offset))
+                    pieces.append(replace(piece, offset=piece.offset + offset))
                 offset += tile.size
                 tiles.append(tile.reshape(-1))
             parameters = parameter_bytes(layer.parameters, first, end)
@@ -171,12 +177,6 @@ def _pieces(taps: tuple[int, ...], inner: int, outer: int, largest: int, step: i
                 step,
                 inner,
             )
-
-
-def _moved(piece: Piece, offset: int) -> Piece:
-    if not offset:
-        return piece
-    return Piece(piece.offset + offset, piece.row, piece.rows, piece.columns, piece.first_byte, piece.step, piece.inner)
 
 
 def bundle_groups(weight: Array, groups: int, array_size: int) -> tuple[Array, int]:

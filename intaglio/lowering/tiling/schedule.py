@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -16,8 +17,11 @@ from intaglio.lowering.tiling.matrix import Accumulators, LoadedSlice, MatrixTas
 from intaglio.lowering.tiling.network import Network
 from intaglio.lowering.tiling.packing import OutputGroup, PackedWeights, depthwise_bytes, pack_matrix
 from intaglio.lowering.tiling.residency import LayerPlan, Plan, Weights, plan_network
-from intaglio.lowering.tiling.vector import Constants, VectorTasks
+from intaglio.lowering.tiling.vector import Constants, VectorTasks, vector_layer_cycles
 from intaglio.targets.target import Target
+
+_CHUNKS = 4
+"""Most parts of the input channels between which other tasks can come."""
 
 
 @dataclass
@@ -33,6 +37,7 @@ class PackedNetwork:
 
 def pack_network(network: Network, target: Target, capacity: int) -> PackedNetwork:
     """Arrange the constants of all layers, in slices that are small against the `capacity` of the scratchpad."""
+    network.layers = [layer.flattened(target.array_size) for layer in network.layers]
     packed = PackedNetwork(network, target, capacity // 4)
     for layer in network.layers:
         if isinstance(layer, MatrixLayer):
@@ -77,6 +82,7 @@ class _Scheduler:
         self._homes: dict[Tensor, SSAValue] = dict(zip(packed.network.inputs, inputs, strict=True))
         self._buffers: dict[Tensor, SSAValue] = {}
         self._loaded: dict[tuple[Tensor, Block], View] = {}
+        self._producers = {layer.output: layer for layer in packed.network.layers}
 
     def emit(self, layer: Layer, plan: LayerPlan) -> None:
         """Emit all tasks of a layer."""
@@ -182,10 +188,10 @@ class _Scheduler:
         groups = len(packed.groups)
         if plan.holds_constants:
             loaded = [self._load_slice(constant, members) for members in slices]
+            chunks = self._chunks(layer)
             for block, (source,), output in self._views(layer, plan):
                 for tile in tasks.tiles(block, groups):
-                    for weights in loaded:
-                        tasks.compute(source, output, tile, weights)
+                    tasks.compute(source, output, tile, loaded, chunks)
             return
         stays = layer.output in self._plan.resident and layer.sources[0].tensor in self._plan.resident
         if stays:
@@ -197,6 +203,26 @@ class _Scheduler:
         for view in self._views(layer, plan):
             for members in slices:
                 self._compute_slice(tasks, constant, members, [view], groups)
+
+    def _chunks(self, layer: MatrixLayer) -> int:
+        """Into how many parts to cut the input channels of a layer, so that it can start before all have come.
+
+        Each costs the array's fill once more for each output group. That pays while the vector unit takes longer to
+        make the channels than the array to use them.
+        """
+        producer = self._producers.get(layer.sources[0].tensor)
+        groups = self._packed.packed[layer].groups
+        if producer is None or not layer.window.is_pointwise or layer.groups != 1 or len(groups[0].pieces) != 1:
+            return 1
+        if isinstance(producer, MatrixLayer) or not producer.splits_channels:
+            return 1
+        target = self._packed.target
+        positions = math.prod(layer.shape[:3])
+        taps = groups[0].pieces[0].columns
+        fill = target.array_size * (target.fill_cycles_per_row + 1)
+        making = vector_layer_cycles(producer, target)
+        using = len(groups) * taps * max(positions, target.array_size)
+        return max(1, min(taps, _CHUNKS, int((making - using) // (len(groups) * fill)) + 1))
 
     def _compute_slice(
         self,
@@ -216,7 +242,7 @@ class _Scheduler:
         weights = self._load_slice(constant, members)
         for block, (source,), output in views:
             for tile in tasks.tiles(block, groups):
-                tasks.compute(source, output, tile, weights)
+                tasks.compute(source, output, tile, [weights])
 
     def _load_slice(self, constant: SSAValue, members: Sequence[OutputGroup]) -> LoadedSlice:
         start, end = slice_run(members)

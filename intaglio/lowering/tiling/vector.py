@@ -10,7 +10,7 @@ from xdsl.ir import Attribute, SSAValue
 
 from intaglio.dialects import npu
 from intaglio.lowering.tiling.emitter import Emitter, View
-from intaglio.lowering.tiling.geometry import Block, Shape, divide_up, parts
+from intaglio.lowering.tiling.geometry import Block, Shape, Window, divide_up, parts
 from intaglio.lowering.tiling.layers import (
     AveragePoolLayer,
     ConvertLayer,
@@ -22,13 +22,13 @@ from intaglio.lowering.tiling.layers import (
     TableLayer,
 )
 from intaglio.lowering.tiling.packing import depthwise_weights_offset
+from intaglio.targets.costs import vector_cost
 from intaglio.targets.target import Target
 
 FULL = npu.Bounds(-128, 127)
 
-_TILES = 4
-_TILE_CYCLES = 512
-"""Tiles shorter than this are not worth their start."""
+_TILE_CYCLES = 1024
+"""About how long a tile takes: short enough for tiles of neighbouring layers to take turns, long against its start."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,9 @@ class Constants:
     """Byte of the first tap's first channel."""
 
     tap_stride: int
+
+    first_channel: int = 0
+    """The channel whose parameters come first."""
 
 
 @dataclass(frozen=True)
@@ -60,15 +63,33 @@ class VectorTasks:
     target: Target
 
     def tiles(self, block: Block) -> list[Block]:
-        """Cut a block by rows, so that tasks of the matrix unit can overlap with parts of the work."""
-        taps = self.layer.window.y.kernel * self.layer.window.x.kernel
-        groups = divide_up(block.channels, self.target.array_size)
-        cycles = block.rows * block.columns * groups * divide_up(taps, self.target.depthwise_taps_per_cycle)
-        count = max(1, min(_TILES, cycles // _TILE_CYCLES, block.rows))
+        """Cut a block by rows, and by channels in groups of `D` where results of one do not depend on others.
+
+        Tasks of the matrix unit overlap with parts of the work: those that make the operands of later tiles, and
+        those that need the results of earlier ones.
+        """
+        size, window = self.target.array_size, self.layer.window
+        taps = window.y.kernel * window.x.kernel
+        kind = _KINDS[type(self.layer)]
+        row = vector_cost(kind, block.columns, min(size, block.channels), taps, self.target).work_cycles
+        groups = divide_up(block.channels, size)
+        rows = max(1, min(block.rows, _TILE_CYCLES // row))
+        if groups > 1 and self.layer.splits_channels and (self.keeps_channels or rows == 1):
+            together = max(1, _TILE_CYCLES // (row * min(rows, block.rows)))
+        else:
+            together = groups
+            rows = max(1, min(block.rows, _TILE_CYCLES // (row * groups)))
+        channels = divide_up(groups, divide_up(groups, together)) * size
         return [
-            Block(block.n, block.y0 + y0, block.y0 + y1, block.x0, block.x1, block.c0, block.c1)
-            for y0, y1 in parts(block.rows, count)
+            Block(block.n, block.y0 + y0, block.y0 + y1, block.x0, block.x1, c0, min(c0 + channels, block.c1))
+            for y0, y1 in parts(block.rows, divide_up(block.rows, rows))
+            for c0 in range(block.c0, block.c1, channels)
         ]
+
+    @property
+    def keeps_channels(self) -> bool:
+        """Whether channels are those of the tensor, and not elements of merged rows."""
+        return self.layer.window != Window() or self.layer.shape[3] % self.target.array_size == 0
 
     def load_constants(self, constant: SSAValue, block: Block, *, whole: bool) -> Constants:
         """Load what a block needs of the layer's constant: the table, or parameters and weights of its channels.
@@ -92,7 +113,7 @@ class VectorTasks:
         self.emitter.load(constant, buffer, npu.Transfer(start, 0, part))
         runs = npu.Transfer(weights + block.c0, part, block.channels, taps, channels, block.channels)
         self.emitter.load(constant, buffer, runs)
-        return Constants(buffer, 0, part, block.channels)
+        return Constants(buffer, 0, part, block.channels, block.c0)
 
     def compute(self, sources: list[View], output: View, block: Block, constants: Constants | None) -> None:
         """Compute a block."""
@@ -111,13 +132,14 @@ class VectorTasks:
     ) -> None:
         """Append a task for a tile, with what all tasks on a feature map have."""
         y, x = self.layer.window.y, self.layer.window.x
+        origin = source.origin(tile.y0 * y.stride - y.before, tile.x0 * x.stride - x.before)
         self.emitter.task(
             kind,
             [source.buffer, *operands, output.buffer],
             map=npu.FeatureMapAttr(source.feature_map(pad)),
-            placement=npu.PlacementAttr(output.placement(tile.y0, tile.x0)),
+            placement=npu.PlacementAttr(output.placement(tile.y0, tile.x0, tile.c0 - output.region.c0)),
             window=npu.GridAttr(npu.Grid(tile.rows, tile.columns, y.stride, x.stride * source.column_stride)),
-            origin=npu.OriginAttr(source.origin(tile.y0 * y.stride - y.before, tile.x0 * x.stride - x.before)),
+            origin=npu.OriginAttr(npu.Origin(origin.y0, origin.x0 + tile.c0 - source.region.c0)),
             channels=tile.channels,
             **properties,
         )
@@ -128,10 +150,18 @@ class VectorTasks:
         return npu.GridAttr(npu.Grid(y.kernel, x.kernel, y.dilation, x.dilation * source.column_stride))
 
 
+def vector_layer_cycles(layer: Layer, target: Target) -> int:
+    """Cycles of the vector unit for a whole layer."""
+    taps = layer.window.y.kernel * layer.window.x.kernel
+    images, rows, columns, channels = layer.shape
+    return vector_cost(_KINDS[type(layer)], images * rows * columns, channels, taps, target).work_cycles
+
+
 def _operand(view: View, shape: Shape, tile: Block) -> npu.OperandAttr:
     """The second operand at a tile; dimensions of size 1 are broadcast."""
     _, rows, columns, channels = shape
-    offset = view.at(tile.y0 if rows > 1 else 0, tile.x0 if columns > 1 else 0)
+    channel = tile.c0 - view.region.c0 if channels > 1 else 0
+    offset = view.at(tile.y0 if rows > 1 else 0, tile.x0 if columns > 1 else 0, channel)
     return npu.OperandAttr(
         npu.Operand(
             offset,
@@ -145,8 +175,7 @@ def _operand(view: View, shape: Shape, tile: Block) -> npu.OperandAttr:
 def _depthwise(tasks: VectorTasks, sources: list[View], output: View, tile: Block, loaded: Constants | None) -> None:
     layer = tasks.layer
     assert isinstance(layer, DepthwiseLayer) and loaded is not None
-    # All channels may have been loaded although the block has some of them only.
-    first = tile.c0 if loaded.tap_stride != tile.channels else 0
+    first = tile.c0 - loaded.first_channel
     tasks.emit(
         npu.DepthwiseOp,
         [loaded.buffer, loaded.buffer],
@@ -245,6 +274,17 @@ def _lookup(tasks: VectorTasks, sources: list[View], output: View, tile: Block, 
         bounds=npu.BoundsAttr(FULL),
     )
 
+
+_KINDS: dict[type[Layer], str] = {
+    DepthwiseLayer: "depthwise",
+    MaxPoolLayer: "max",
+    AveragePoolLayer: "sum",
+    SumLayer: "add",
+    ProductLayer: "multiply",
+    ConvertLayer: "convert",
+    TableLayer: "lookup",
+}
+"""The instruction of each kind of layer."""
 
 _FAMILIES: dict[type[Layer], Callable[[VectorTasks, list[View], View, Block, Constants | None], Any]] = {
     DepthwiseLayer: _depthwise,
