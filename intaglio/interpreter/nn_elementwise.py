@@ -20,6 +20,7 @@ from intaglio.interpreter.values import (
     value_dtype,
 )
 from intaglio.numerics.addition import add_headroom_bits, combine_scaled
+from intaglio.numerics.fixed_point import QUOTIENT_BITS, quotient
 from intaglio.numerics.rescaling import rescale, store
 
 
@@ -68,20 +69,42 @@ def mul(op: nn.MulOp, operands: list[Array]) -> list[Array]:
 
 @rule(nn.DivOp)
 def div(op: nn.DivOp, operands: list[Array]) -> list[Array]:
-    """Quotient, as IEEE 754 has it for zero divisors."""
-    return [rounded(in_double(operands[0]) / in_double(operands[1]), op.result, op.clamp)]
+    """Quotient, as IEEE 754 has it for zero divisors; quantized: by the divisor's reciprocal, requantized."""
+    lhs, rhs = operands
+    lhs_kind, rhs_kind, result = quantization(op.lhs), quantization(op.rhs), quantization(op.result)
+    if lhs_kind is None or rhs_kind is None or result is None:
+        return [rounded(in_double(lhs) / in_double(rhs), op.result, op.clamp)]
+    bits = max(bits_of(lhs_kind), bits_of(rhs_kind))
+    ratio = quotient(centered(lhs, lhs_kind), centered(rhs, rhs_kind), bits)
+    factor = lhs_kind.scale / rhs_kind.scale * 2.0 ** -QUOTIENT_BITS[bits] / result.scale
+    scaled = rescale(ratio, factor, requantization_mode(op), wide=bits > 8)
+    return [store(scaled, result.zero_point, *storage_bounds(result, op.clamp)).astype(value_dtype(op.result))]
+
+
+def extreme(op: nn.MaximumOp | nn.MinimumOp, operands: list[Array], choose: Callable[[Array, Array], Array]) -> Array:
+    """One of two operands; quantized ones after bringing both to the result's scale."""
+    kinds, result = (quantization(op.lhs), quantization(op.rhs)), quantization(op.result)
+    if result is None:
+        return rounded(choose(in_double(operands[0]), in_double(operands[1])), op.result, op.clamp)
+    scaled = [
+        rescale(centered(operand, kind), kind.scale / result.scale, requantization_mode(op))
+        for operand, kind in zip(operands, kinds, strict=True)
+        if kind is not None
+    ]
+    bounds = storage_bounds(result, op.clamp)
+    return store(choose(*scaled), result.zero_point, *bounds).astype(value_dtype(op.result))
 
 
 @rule(nn.MaximumOp)
 def maximum(op: nn.MaximumOp, operands: list[Array]) -> list[Array]:
     """The larger operand."""
-    return [rounded(np.maximum(in_double(operands[0]), in_double(operands[1])), op.result, op.clamp)]
+    return [extreme(op, operands, np.maximum)]
 
 
 @rule(nn.MinimumOp)
 def minimum(op: nn.MinimumOp, operands: list[Array]) -> list[Array]:
     """The smaller operand."""
-    return [rounded(np.minimum(in_double(operands[0]), in_double(operands[1])), op.result, op.clamp)]
+    return [extreme(op, operands, np.minimum)]
 
 
 @rule(nn.PowOp)

@@ -9,7 +9,8 @@ import numpy as np
 
 from intaglio.dialects import nn
 from intaglio.interpreter.registry import rule
-from intaglio.interpreter.values import Array, value_dtype
+from intaglio.interpreter.values import Array, quantization, storage_bounds, value_dtype
+from intaglio.numerics.quantization import quantize
 
 COMPARISONS: dict[str, Callable[[Array, Array], Any]] = {
     "equal": np.equal,
@@ -34,5 +35,9 @@ def select(op: nn.SelectOp, operands: list[Array]) -> list[Array]:
 
 @rule(nn.CastOp)
 def cast(op: nn.CastOp, operands: list[Array]) -> list[Array]:
-    """Convert element by element; floats lose their fraction."""
+    """Convert element by element; floats lose their fraction, and integers are quantized as floats are."""
+    if (kind := quantization(op.result)) is not None:
+        real = operands[0].astype(np.float32)
+        bounds = storage_bounds(kind, None)
+        return [quantize(real, kind.scale, kind.zero_point, *bounds, value_dtype(op.result))]
     return [operands[0].astype(value_dtype(op.result))]

@@ -11,18 +11,54 @@ func.func @axis(%x: tensor<4x8xf32>, %s: tensor<8xf32>, %o: tensor<8xf32>) -> te
 
 func.func @shape(%x: tensor<4x8xf32>, %s: tensor<8xf32>, %o: tensor<8xf32>) -> tensor<8x8xf32> {
   // C2 of nn.layer_norm
-  // expected-error @+1 {{input and result must have one shape and one float type}}
+  // expected-error @+1 {{input and result must have one shape, and one float type or be quantized per tensor}}
   %y = nn.layer_norm %x scale %s offset %o axis 1 epsilon 1.000000e-05 : f64 : (tensor<4x8xf32>, tensor<8xf32>, tensor<8xf32>) -> tensor<8x8xf32>
   func.return %y : tensor<8x8xf32>
 }
 
 // -----
 
-func.func @quantized(%x: tensor<4x8x!quant.uniform<i8:f32, 0.5>>, %s: tensor<8x!quant.uniform<i8:f32, 0.5>>, %o: tensor<8x!quant.uniform<i8:f32, 0.5>>) -> tensor<4x8x!quant.uniform<i8:f32, 0.5>> {
+func.func @mixed(%x: tensor<4x8x!quant.uniform<i8:f32, 0.5>>, %s: tensor<8xf32>, %o: tensor<8xf32>) -> tensor<4x8xf32> {
   // C2 of nn.layer_norm
-  // expected-error @+1 {{input and result must have one shape and one float type}}
-  %y = nn.layer_norm %x scale %s offset %o axis 1 epsilon 1.000000e-05 : f64 : (tensor<4x8x!quant.uniform<i8:f32, 0.5>>, tensor<8x!quant.uniform<i8:f32, 0.5>>, tensor<8x!quant.uniform<i8:f32, 0.5>>) -> tensor<4x8x!quant.uniform<i8:f32, 0.5>>
+  // expected-error @+1 {{input and result must have one shape, and one float type or be quantized per tensor}}
+  %y = nn.layer_norm %x scale %s offset %o axis 1 epsilon 1.000000e-05 : f64 : (tensor<4x8x!quant.uniform<i8:f32, 0.5>>, tensor<8xf32>, tensor<8xf32>) -> tensor<4x8xf32>
+  func.return %y : tensor<4x8xf32>
+}
+
+// -----
+
+func.func @narrow_scale(%x: tensor<4x8x!quant.uniform<i8:f32, 0.5>>, %s: tensor<8x!quant.uniform<i8:f32, 0.25>>, %o: tensor<8x!quant.uniform<i32:f32, 0.00006103515625>>) -> tensor<4x8x!quant.uniform<i8:f32, 0.5>> {
+  // C3 of nn.layer_norm
+  // expected-error @+1 {{parameters must be 8 symmetric integers of 16 bits}}
+  %y = nn.layer_norm %x scale %s offset %o axis 1 epsilon 1.000000e-05 : f64 : (tensor<4x8x!quant.uniform<i8:f32, 0.5>>, tensor<8x!quant.uniform<i8:f32, 0.25>>, tensor<8x!quant.uniform<i32:f32, 0.00006103515625>>) -> tensor<4x8x!quant.uniform<i8:f32, 0.5>>
   func.return %y : tensor<4x8x!quant.uniform<i8:f32, 0.5>>
+}
+
+// -----
+
+func.func @narrow_offset(%x: tensor<4x8x!quant.uniform<i8:f32, 0.5>>, %s: tensor<8x!quant.uniform<i16:f32, 0.25>>, %o: tensor<8x!quant.uniform<i16:f32, 0.25>>) -> tensor<4x8x!quant.uniform<i8:f32, 0.5>> {
+  // C3 of nn.layer_norm
+  // expected-error @+1 {{parameters must be 8 symmetric integers of 32 bits}}
+  %y = nn.layer_norm %x scale %s offset %o axis 1 epsilon 1.000000e-05 : f64 : (tensor<4x8x!quant.uniform<i8:f32, 0.5>>, tensor<8x!quant.uniform<i16:f32, 0.25>>, tensor<8x!quant.uniform<i16:f32, 0.25>>) -> tensor<4x8x!quant.uniform<i8:f32, 0.5>>
+  func.return %y : tensor<4x8x!quant.uniform<i8:f32, 0.5>>
+}
+
+// -----
+
+func.func @offset_unit(%x: tensor<4x8x!quant.uniform<i8:f32, 0.5>>, %s: tensor<8x!quant.uniform<i16:f32, 0.25>>, %o: tensor<8x!quant.uniform<i32:f32, 0.25>>) -> tensor<4x8x!quant.uniform<i8:f32, 0.5>> {
+  // C3 of nn.layer_norm
+  // expected-error @+1 {{the offset's scale must be that of the scale times 2^-f}}
+  %y = nn.layer_norm %x scale %s offset %o axis 1 epsilon 1.000000e-05 : f64 : (tensor<4x8x!quant.uniform<i8:f32, 0.5>>, tensor<8x!quant.uniform<i16:f32, 0.25>>, tensor<8x!quant.uniform<i32:f32, 0.25>>) -> tensor<4x8x!quant.uniform<i8:f32, 0.5>>
+  func.return %y : tensor<4x8x!quant.uniform<i8:f32, 0.5>>
+}
+
+// -----
+
+func.func @wide_result(%x: tensor<4x8x!quant.uniform<i16:f32, 0.5>>, %s: tensor<8x!quant.uniform<i16:f32, 0.25>>, %o: tensor<8x!quant.uniform<i32:f32, 0.25>>) -> tensor<4x8x!quant.uniform<i16:f32, 0.5>> {
+  // C3 of nn.layer_norm
+  // expected-error @+1 {{parameters must be 8 symmetric integers of 48 bits}}
+  %y = nn.layer_norm %x scale %s offset %o axis 1 epsilon 1.000000e-05 : f64 : (tensor<4x8x!quant.uniform<i16:f32, 0.5>>, tensor<8x!quant.uniform<i16:f32, 0.25>>, tensor<8x!quant.uniform<i32:f32, 0.25>>) -> tensor<4x8x!quant.uniform<i16:f32, 0.5>>
+  func.return %y : tensor<4x8x!quant.uniform<i16:f32, 0.5>>
 }
 
 // -----

@@ -36,9 +36,9 @@ func.func @integers(%a: tensor<2xi32>, %b: tensor<2xi32>) -> tensor<2xi32> {
 
 // -----
 
-func.func @quantized(%a: tensor<2x!quant.uniform<i8:f32, 0.5>>, %b: tensor<2x!quant.uniform<i8:f32, 0.5>>) -> tensor<2x!quant.uniform<i8:f32, 0.5>> {
+func.func @mixed(%a: tensor<2x!quant.uniform<i8:f32, 0.5>>, %b: tensor<2xf32>) -> tensor<2x!quant.uniform<i8:f32, 0.5>> {
   // C2 of nn.maximum
-  // expected-error @+1 {{operands and result must have one float type}}
-  %y = nn.maximum %a, %b : (tensor<2x!quant.uniform<i8:f32, 0.5>>, tensor<2x!quant.uniform<i8:f32, 0.5>>) -> tensor<2x!quant.uniform<i8:f32, 0.5>>
+  // expected-error @+1 {{operands and result must have one float type or all be quantized per tensor}}
+  %y = nn.maximum %a, %b : (tensor<2x!quant.uniform<i8:f32, 0.5>>, tensor<2xf32>) -> tensor<2x!quant.uniform<i8:f32, 0.5>>
   func.return %y : tensor<2x!quant.uniform<i8:f32, 0.5>>
 }

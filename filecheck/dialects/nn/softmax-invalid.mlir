@@ -20,16 +20,16 @@ func.func @negative_axis(%x: tensor<1x10xf32>) -> tensor<1x10xf32> {
 
 func.func @shape(%x: tensor<1x10xf32>) -> tensor<1x11xf32> {
   // C2 of nn.softmax
-  // expected-error @+1 {{input and result must have one shape and one float type}}
+  // expected-error @+1 {{input and result must have one shape, and one float type or be quantized per tensor}}
   %y = nn.softmax %x axis 1 : (tensor<1x10xf32>) -> tensor<1x11xf32>
   func.return %y : tensor<1x11xf32>
 }
 
 // -----
 
-func.func @quantized(%x: tensor<1x10x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x10x!quant.uniform<i8:f32, 0.5>> {
+func.func @mixed(%x: tensor<1x10xf32>) -> tensor<1x10x!quant.uniform<i8:f32, 0.5>> {
   // C2 of nn.softmax
-  // expected-error @+1 {{input and result must have one shape and one float type}}
-  %y = nn.softmax %x axis 1 : (tensor<1x10x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x10x!quant.uniform<i8:f32, 0.5>>
+  // expected-error @+1 {{input and result must have one shape, and one float type or be quantized per tensor}}
+  %y = nn.softmax %x axis 1 : (tensor<1x10xf32>) -> tensor<1x10x!quant.uniform<i8:f32, 0.5>>
   func.return %y : tensor<1x10x!quant.uniform<i8:f32, 0.5>>
 }

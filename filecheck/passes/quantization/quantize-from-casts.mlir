@@ -98,15 +98,15 @@ func.func @negative_float_user(%x: tensor<4x!quant.uniform<i8:f32, 0.5:3>>) -> (
 
 // -----
 
-// Softmax has no quantized form, 16-bit activations are not taken, and neither is a sum that could overflow.
+// Normalizations have integers of their own for parameters, 16-bit activations are not taken, and neither is a sum that could overflow.
 
 // CHECK-LABEL: func.func @negative_no_integer_form
-// CHECK: nn.softmax %{{.*}} axis 0 : (tensor<4xf32>) -> tensor<4xf32>
+// CHECK: nn.layer_norm %{{.*}} : (tensor<4xf32>, tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
 // CHECK: nn.tanh %{{.*}} : (tensor<4xf32>) -> tensor<4xf32>
 // CHECK: nn.dense %{{.*}}, %{{.*}} bias %{{.*}} : (tensor<4xf32>, tensor<1x4xf32>, tensor<1xf32>) -> tensor<1xf32>
 func.func @negative_no_integer_form(%x: tensor<4x!quant.uniform<i8:f32, 0.5>>) -> (tensor<4x!quant.uniform<i8:f32, 0.25>>, tensor<4x!quant.uniform<i16:f32, 0.25>>, tensor<1x!quant.uniform<i8:f32, 0.25>>) {
   %d = quant.dcast %x : tensor<4x!quant.uniform<i8:f32, 0.5>> to tensor<4xf32>
-  %y = nn.softmax %d axis 0 : (tensor<4xf32>) -> tensor<4xf32>
+  %y = nn.layer_norm %d scale %d offset %d axis 0 epsilon 1.0e-05 : f64 : (tensor<4xf32>, tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
   %q = quant.qcast %y : tensor<4xf32> to tensor<4x!quant.uniform<i8:f32, 0.25>>
   %z = nn.tanh %d : (tensor<4xf32>) -> tensor<4xf32>
   %r = quant.qcast %z : tensor<4xf32> to tensor<4x!quant.uniform<i16:f32, 0.25>>

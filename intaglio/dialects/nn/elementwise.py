@@ -134,11 +134,14 @@ class MulOp(ElementwiseOp):
 
 @irdl_op_definition
 class DivOp(ElementwiseOp):
-    """Elementwise quotient with broadcasting, in floats only.
+    """Elementwise quotient with broadcasting.
+
+    Quantized: `requantize(quotient(a - z_a, b - z_b))` with the ratio `2^-f * s_a / (s_b * s_y)`, where `quotient` has
+    `f` bits after the point and is defined in `intaglio.numerics.fixed_point`. Division by zero saturates.
 
     Constraints:
         C1: the result's shape is that of the broadcast operands.
-        C2: one float element type throughout.
+        C2: one float element type throughout, or all quantized per tensor.
 
     Example:
     ```mlir
@@ -152,16 +155,18 @@ class DivOp(ElementwiseOp):
     """
 
     name = "nn.div"
-    TAKES_QUANTIZED: ClassVar[bool] = False
 
 
 @irdl_op_definition
 class MaximumOp(ElementwiseOp):
-    """Elementwise larger operand with broadcasting, in floats only; NaN if either is.
+    """Elementwise larger operand with broadcasting; NaN if either is.
+
+    Quantized: the larger of `apply_scale(a - z_a)` with `s_a / s_y` and `apply_scale(b - z_b)` with `s_b / s_y`, plus `z_y`
+    and saturated.
 
     Constraints:
         C1: the result's shape is that of the broadcast operands.
-        C2: one float element type throughout.
+        C2: one float element type throughout, or all quantized per tensor.
 
     Example:
     ```mlir
@@ -175,16 +180,18 @@ class MaximumOp(ElementwiseOp):
     """
 
     name = "nn.maximum"
-    TAKES_QUANTIZED: ClassVar[bool] = False
 
 
 @irdl_op_definition
 class MinimumOp(ElementwiseOp):
-    """Elementwise smaller operand with broadcasting, in floats only; NaN if either is.
+    """Elementwise smaller operand with broadcasting; NaN if either is.
+
+    Quantized: the smaller of `apply_scale(a - z_a)` with `s_a / s_y` and `apply_scale(b - z_b)` with `s_b / s_y`, plus `z_y`
+    and saturated.
 
     Constraints:
         C1: the result's shape is that of the broadcast operands.
-        C2: one float element type throughout.
+        C2: one float element type throughout, or all quantized per tensor.
 
     Example:
     ```mlir
@@ -198,7 +205,6 @@ class MinimumOp(ElementwiseOp):
     """
 
     name = "nn.minimum"
-    TAKES_QUANTIZED: ClassVar[bool] = False
 
 
 @irdl_op_definition

@@ -16,7 +16,7 @@ from xdsl.irdl import (
 )
 from xdsl.traits import Pure
 
-from intaglio.dialects.nn.types import element, require, same_element_types, tensor_of
+from intaglio.dialects.nn.types import element, per_tensor, require, same_element_types, tensor_of
 
 PREDICATES = ("equal", "less", "less_or_equal", "greater", "greater_or_equal")
 """What `nn.compare` asks, in the words of the ONNX operators."""
@@ -96,7 +96,8 @@ class SelectOp(IRDLOperation):
 
     Constraints:
         C1: the result's shape is that of the broadcast operands.
-        C2: the condition is of i1; the others and the result are of one float or integer type.
+        C2: the condition is of i1; the others and the result are of one float or integer type, or quantized per tensor
+            with the same parameters.
 
     Example:
     ```mlir
@@ -134,9 +135,9 @@ class SelectOp(IRDLOperation):
         # C2
         require(
             element(self.condition) == i1
-            and _is_number(self.lhs)
+            and (_is_number(self.lhs) or per_tensor(self.lhs) is not None)
             and same_element_types(self.lhs, self.rhs, self.result),
-            "the condition must be i1, the others one float or integer type",
+            "the condition must be i1, the others one float or integer type or quantized with the same parameters",
         )
 
 
@@ -145,11 +146,12 @@ class CastOp(IRDLOperation):
     """Conversion between float, integer and truth values (ONNX Cast).
 
     Floats become integers by cutting off the fraction, and what the integer type cannot hold is undefined; integers
-    wrap. A truth value is whether a number is not zero, and becomes 0 or 1.
+    wrap. A truth value is whether a number is not zero, and becomes 0 or 1. A quantized result is made of integers
+    only: what `quant.qcast` makes of them as f32.
 
     Constraints:
         C1: input and result have one shape.
-        C2: both element types are floats or integers.
+        C2: both element types are floats or integers, or the input's is an integer and the result quantized per tensor.
 
     Example:
     ```mlir
@@ -178,6 +180,10 @@ class CastOp(IRDLOperation):
         require(source == result, f"input {list(source)} and result {list(result)} must have one shape")
         # C2
         require(
-            _is_number(self.input) and _is_number(self.result),
+            _is_number(self.input)
+            and (
+                _is_number(self.result)
+                or (isinstance(element(self.input), IntegerType) and per_tensor(self.result) is not None)
+            ),
             f"numbers are cast to numbers, got {element(self.input)} to {element(self.result)}",
         )

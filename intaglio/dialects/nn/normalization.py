@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC
+from collections.abc import Sequence
 
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr, TensorType, f64, i64
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, IntegerType, TensorType, f64, i64
 from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import (
     IRDLOperation,
@@ -17,16 +19,28 @@ from xdsl.irdl import (
 )
 from xdsl.traits import Pure
 
-from intaglio.dialects.nn.types import element, is_float, require, tensor_of
+from intaglio.dialects.nn.types import (
+    all_float_or_all_quantized,
+    element,
+    is_float,
+    per_tensor,
+    require,
+    storage_bits,
+    tensor_of,
+)
+from intaglio.numerics.normalization import normalized_fraction_bits
 
 
 @irdl_op_definition
 class SoftmaxOp(IRDLOperation):
-    """`exp(x - max) / sum(exp(x - max))` along `axis`, in floats.
+    """`exp(x - max) / sum(exp(x - max))` along `axis`.
+
+    Quantized: exponentials from tables, their exact sum and its reciprocal in integers, as specified in
+    `intaglio.numerics.softmax`, then `requantize` with `2^-30 / s_y`.
 
     Constraints:
         C1: `axis` is a dimension of the input.
-        C2: input and result have one shape and one float element type.
+        C2: input and result have one shape, and one float element type or are both quantized per tensor.
 
     Example:
     ```mlir
@@ -55,8 +69,9 @@ class SoftmaxOp(IRDLOperation):
         require(0 <= self.axis.value.data < rank, f"axis must be 0 to {rank - 1}, got {self.axis.value.data}")
         # C2
         require(
-            self.input.type == self.result.type and is_float(self.input),
-            "input and result must have one shape and one float type",
+            tensor_of(self.input).get_shape() == tensor_of(self.result).get_shape()
+            and all_float_or_all_quantized(self.input, self.result),
+            "input and result must have one shape, and one float type or be quantized per tensor",
         )
 
 
@@ -125,7 +140,12 @@ class BatchNormOp(IRDLOperation):
 
 
 class AxisNormOp(IRDLOperation, ABC):
-    """Base of the normalizations along one dimension; operands after the input are its parameters."""
+    """Base of the normalizations along one dimension; operands after the input are its parameters.
+
+    Quantized: the integers of `intaglio.numerics.normalization`, which need no more of the input's scale than it takes
+    to bring `epsilon` to its unit; then `requantize` with `s_scale * 2^-f / s_y`, `f` being the bits after the point
+    of a normalized element.
+    """
 
     axis = prop_def(IntegerAttr.constr(i64))
     epsilon = prop_def(FloatAttr)
@@ -141,26 +161,52 @@ class AxisNormOp(IRDLOperation, ABC):
         require(0 <= axis < len(shape), f"axis must be 0 to {len(shape) - 1}, got {axis}")
         # C2
         require(
-            source.type == self.result.type and is_float(source),
-            "input and result must have one shape and one float type",
+            shape == tensor_of(self.result).get_shape() and all_float_or_all_quantized(source, self.result),
+            "input and result must have one shape, and one float type or be quantized per tensor",
         )
         # C3
-        expected = TensorType(element(source), [shape[axis]])
-        for parameter in parameters:
-            require(parameter.type == expected, f"parameters must be {expected}, got {parameter.type}")
+        if is_float(source):
+            expected = TensorType(element(source), [shape[axis]])
+            for parameter in parameters:
+                require(parameter.type == expected, f"parameters must be {expected}, got {parameter.type}")
+            return
+        self._verify_stored(parameters, shape[axis])
+
+    def _verify_stored(self, parameters: Sequence[SSAValue], count: int) -> None:
+        """Check C3 of a quantized normalization: parameters in the units in which its integers add up."""
+        bits = storage_bits(self.result)
+        widths = (16, 32 if bits == 8 else 48)
+        scales: list[float] = []
+        for parameter, width in zip(parameters, widths, strict=False):
+            kind = per_tensor(parameter)
+            require(
+                kind is not None
+                and kind.zero_point == 0
+                and kind.storage_type == IntegerType(width)
+                and tensor_of(parameter).get_shape() == (count,),
+                f"parameters must be {count} symmetric integers of {width} bits, got {parameter.type}",
+            )
+            assert kind is not None
+            scales.append(kind.scale)
+        expected = scales[0] * 2.0 ** -normalized_fraction_bits(count, bits)
+        require(
+            len(scales) == 1 or math.isclose(scales[1], expected, rel_tol=1e-6),
+            f"the offset's scale must be that of the scale times 2^-f, {expected}, got {scales[-1]}",
+        )
 
 
 @irdl_op_definition
 class LayerNormOp(AxisNormOp):
-    """Normalization to mean 0 and variance 1 along `axis`, then a scale and an offset per element of it, in floats.
+    """Normalization to mean 0 and variance 1 along `axis`, then a scale and an offset per element of it.
 
     `result = (input - mean) / sqrt(variance + epsilon) * scale + offset`, the variance being the mean of the squared
     distances from the mean (ONNX LayerNormalization over one dimension).
 
     Constraints:
         C1: `axis` is a dimension of the input.
-        C2: input and result have one shape and one float element type.
-        C3: scale and offset are of shape `[C]`, the extent of `axis`, and of the input's element type.
+        C2: input and result have one shape, and one float element type or are both quantized per tensor.
+        C3: scale and offset are of shape `[C]`, the extent of `axis`, and of the input's element type; quantized, they
+            are symmetric, the scale of 16 bits, the offset of 32 (48 for 16-bit results) in units of `s_scale * 2^-f`.
 
     Example:
     ```mlir
@@ -190,14 +236,15 @@ class LayerNormOp(AxisNormOp):
 
 @irdl_op_definition
 class RmsNormOp(AxisNormOp):
-    """Division by the root of the mean square along `axis`, then a scale per element of it, in floats.
+    """Division by the root of the mean square along `axis`, then a scale per element of it.
 
     `result = input / sqrt(mean(input ** 2) + epsilon) * scale` (ONNX RMSNormalization over one dimension).
 
     Constraints:
         C1: `axis` is a dimension of the input.
-        C2: input and result have one shape and one float element type.
-        C3: the scale is of shape `[C]`, the extent of `axis`, and of the input's element type.
+        C2: input and result have one shape, and one float element type or are both quantized per tensor.
+        C3: the scale is of shape `[C]`, the extent of `axis`, and of the input's element type; quantized, it is
+            symmetric of 16 bits.
 
     Example:
     ```mlir

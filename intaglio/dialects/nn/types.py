@@ -96,7 +96,8 @@ def tensor_of(value: SSAValue | None) -> TensorType:
     assert value is not None
     kind = value.type
     assert isinstance(kind, TensorType)
-    require(kind.has_static_shape(), f"shapes must be static, got {kind}")
+    if not kind.has_static_shape():  # printing a type for a message that is rarely needed would dominate
+        raise VerifyException(f"shapes must be static, got {kind}")
     return kind  # pyright: ignore[reportUnknownVariableType]  # xDSL's type parameter is not narrowed
 
 

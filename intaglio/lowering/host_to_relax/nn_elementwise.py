@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from intaglio.dialects import nn
+from intaglio.dialects.nn.types import storage_bits
 from intaglio.interpreter.values import quantization
 from intaglio.lowering.host_to_relax.emitter import Emitter
+from intaglio.lowering.host_to_relax.fixed_point import FixedPoint, requantized
 from intaglio.lowering.host_to_relax.registry import rule
 from intaglio.lowering.tvm import Expr
+from intaglio.numerics.fixed_point import QUOTIENT_BITS
 from intaglio.numerics.requantization import add_multipliers, quantize_multiplier
 
 
@@ -55,20 +58,40 @@ def mul(emitter: Emitter, op: nn.MulOp, operands: list[Expr]) -> list[Expr]:
 
 @rule(nn.DivOp)
 def div(emitter: Emitter, op: nn.DivOp, operands: list[Expr]) -> list[Expr]:
-    """Quotient, of floats."""
-    return [emitter.clamped(emitter.divide(*operands), op.result, op.clamp)]
+    """Quotient; quantized: by the divisor's reciprocal, requantized."""
+    lhs_kind, rhs_kind = quantization(op.lhs), quantization(op.rhs)
+    if lhs_kind is None or rhs_kind is None:
+        return [emitter.clamped(emitter.divide(*operands), op.result, op.clamp)]
+    bits = max(storage_bits(op.lhs), storage_bits(op.rhs))
+    lhs, rhs = emitter.centered(operands[0], lhs_kind), emitter.centered(operands[1], rhs_kind)
+    ratio = FixedPoint(emitter).quotient(lhs, rhs, bits)
+    unit = lhs_kind.scale / rhs_kind.scale * 2.0 ** -QUOTIENT_BITS[bits]
+    return [requantized(emitter, ratio, unit, op.result, op.clamp, wide=bits > 8)]
 
 
 @rule(nn.MaximumOp)
 def maximum(emitter: Emitter, op: nn.MaximumOp, operands: list[Expr]) -> list[Expr]:
     """The larger operand."""
-    return [emitter.clamped(_unless_nan(emitter, "maximum", operands), op.result, op.clamp)]
+    return [_extreme(emitter, op, operands, "maximum")]
 
 
 @rule(nn.MinimumOp)
 def minimum(emitter: Emitter, op: nn.MinimumOp, operands: list[Expr]) -> list[Expr]:
     """The smaller operand."""
-    return [emitter.clamped(_unless_nan(emitter, "minimum", operands), op.result, op.clamp)]
+    return [_extreme(emitter, op, operands, "minimum")]
+
+
+def _extreme(emitter: Emitter, op: nn.MaximumOp | nn.MinimumOp, operands: list[Expr], operator: str) -> Expr:
+    """One of two operands; quantized: of the stored results that each alone would give, which is the same."""
+    kinds = quantization(op.lhs), quantization(op.rhs)
+    stored = [
+        requantized(emitter, emitter.centered(x, kind), kind.scale, op.result, op.clamp)
+        for x, kind in zip(operands, kinds, strict=True)
+        if kind is not None
+    ]
+    if stored:
+        return emitter.apply(operator, *stored)
+    return emitter.clamped(_unless_nan(emitter, operator, operands), op.result, op.clamp)
 
 
 def _unless_nan(emitter: Emitter, operator: str, operands: list[Expr]) -> Expr:

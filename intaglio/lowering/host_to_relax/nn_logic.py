@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from intaglio.dialects import nn
-from intaglio.interpreter.values import value_dtype
+from intaglio.interpreter.values import quantization, value_dtype
 from intaglio.lowering.host_to_relax.emitter import Emitter
+from intaglio.lowering.host_to_relax.quant import quantized
 from intaglio.lowering.host_to_relax.registry import rule
 from intaglio.lowering.tvm import Expr
 
@@ -33,7 +34,9 @@ def select(emitter: Emitter, op: nn.SelectOp, operands: list[Expr]) -> list[Expr
 
 @rule(nn.CastOp)
 def cast(emitter: Emitter, op: nn.CastOp, operands: list[Expr]) -> list[Expr]:
-    """Convert element by element; a truth value is whether a number is not zero."""
+    """Convert element by element; a truth value is whether a number is not zero, and integers may be quantized."""
+    if quantization(op.result) is not None:
+        return [quantized(emitter, emitter.cast(operands[0], np.float32), op.result)]
     source, result = value_dtype(op.input), value_dtype(op.result)
     if result == np.bool_ and source != np.bool_:
         return [emitter.builder.operator("not_equal", operands[0], emitter.constant(0, source))]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import DTypeLike
 from xdsl.ir import Operation, SSAValue
 
 from intaglio.dialects import quant
@@ -22,14 +24,19 @@ def _integer_type(op: Operation, value: SSAValue) -> quant.UniformType:
 
 @rule(quant.QuantizeCastOp)
 def qcast(emitter: Emitter, op: quant.QuantizeCastOp, operands: list[Expr]) -> list[Expr]:
-    """`saturate(round_half_even(x / scale) + zero_point)`, the division in the input's type; NaN is the zero point.
+    """`saturate(round_half_even(x / scale) + zero_point)`."""
+    _integer_type(op, op.result)
+    return [quantized(emitter, operands[0], op.result, value_dtype(op.input))]
+
+
+def quantized(emitter: Emitter, x: Expr, result: SSAValue, dtype: DTypeLike = np.float32) -> Expr:
+    """A real tensor of `dtype` as the result's type stores it: the division in its own type, NaN the zero point.
 
     TVM divides by a constant as written, and rounds half to even.
     """
-    kind = _integer_type(op, op.result)
-    dtype = value_dtype(op.input)
-    scales, zero_points = kind.broadcast_parameters(value_shape(op.input))
-    x = operands[0]
+    kind = quant.element_type_of(result.type)
+    assert isinstance(kind, quant.UniformType)
+    scales, zero_points = kind.broadcast_parameters(value_shape(result))
     numbers = emitter.builder.operator("where", emitter.builder.operator("isnan", x), emitter.constant(0.0, dtype), x)
     steps = emitter.builder.operator("round", emitter.divide(numbers, emitter.constant(scales, dtype)))
     # Limited before the conversion, whose result is undefined for what the integer type cannot hold. In double
@@ -37,7 +44,7 @@ def qcast(emitter: Emitter, op: quant.QuantizeCastOp, operands: list[Expr]) -> l
     widest = float(2**52)
     steps = emitter.limit(emitter.cast(steps, "float64"), -widest, widest, "float64")
     stored = emitter.add(emitter.cast(steps, "int64"), emitter.constant(zero_points, "int64"))
-    return [emitter.cast(emitter.limit(stored, kind.storage_min, kind.storage_max, "int64"), value_dtype(op.result))]
+    return emitter.cast(emitter.limit(stored, kind.storage_min, kind.storage_max, "int64"), value_dtype(result))
 
 
 @rule(quant.DequantizeCastOp)

@@ -155,7 +155,8 @@ class QuantizeOperation(RewritePattern):
 
     def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
         """Rewrite an operation that has a quantized form."""
-        if not isinstance(op, (*OWN_RANGE, *KEEPS_RANGE, nn.MatmulOp, nn.ConcatOp)):
+        if not isinstance(op, (*OWN_RANGE, *KEEPS_RANGE, nn.ConcatOp)) or isinstance(op, nn.AxisNormOp):
+            # The parameters of normalizations have formats that no model comes with.
             return
         casts = casts_of(op.results[0])
         if not casts:
