@@ -28,6 +28,7 @@ class Target:
         name: what reports call it.
         description: one line for people.
         clock_mhz: cycles a microsecond, for converting cycles to time.
+        precisions: what the matrix array multiplies: `a8w8`, `a16w8`, `a16w16`, `a8w4`, `bf16`.
         array_size: D, rows and columns of the matrix array and lanes of the vector unit.
         fill_cycles_per_row: cycles to fill the array, for each of its D rows.
         vector_start_cycles: cycles before a vector instruction's first result.
@@ -45,6 +46,7 @@ class Target:
     name: str
     description: str
     clock_mhz: int
+    precisions: tuple[str, ...]
     array_size: int
     fill_cycles_per_row: int
     vector_start_cycles: int
@@ -70,10 +72,14 @@ class Target:
         """Return the description as TOML; `parse_target` gives an equal target back."""
         sections: dict[str, list[str]] = {"": []}
         for key in _KEYS:
-            value = cast("int | str", getattr(self, key.attribute))
-            text = _quoted(value) if isinstance(value, str) else str(value)
+            value = cast("_Entry", getattr(self, key.attribute))
+            text = _text(value)
             sections.setdefault(key.section, []).append(f"{key.name} = {text}\n")
         return "\n".join((f"[{name}]\n" if name else "") + "".join(lines) for name, lines in sections.items())
+
+
+_Entry = int | str | tuple[str, ...]
+"""What a description holds."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +93,16 @@ class _Key:
     most: int | None = None
     choices: tuple[int, ...] = ()
     power_of_two: bool = False
+    members: tuple[str, ...] = ()
+    """What a list may hold; empty for a key that is no list."""
 
     @property
     def path(self) -> str:
         return f"{self.section}.{self.name}" if self.section else self.name
 
-    def check(self, value: object, where: str) -> int | str:
+    def check(self, value: object, where: str) -> _Entry:
+        if self.members:
+            return self._check_list(value, where)
         if self.least is None and not self.choices:
             if not isinstance(value, str) or not value or not value.isprintable():
                 raise UserError(f"{self.path} must be printable text, got {value!r}", where=where)
@@ -108,6 +118,14 @@ class _Key:
             raise UserError(f"{self.path} must be a power of two, got {value}", where=where)
         return value
 
+    def _check_list(self, value: object, where: str) -> tuple[str, ...]:
+        listed = cast("list[object]", value) if isinstance(value, list) else []
+        if not listed or len(set(map(str, listed))) != len(listed) or any(item not in self.members for item in listed):
+            raise UserError(f"{self.path} must list some of {', '.join(self.members)}, got {value!r}", where=where)
+        return tuple(map(str, listed))
+
+
+_PRECISIONS = ("a8w8", "a8w4", "a16w8", "a16w4", "a16w16", "bf16")
 
 _KEYS = (
     _Key("", "name", "name"),
@@ -115,6 +133,7 @@ _KEYS = (
     _Key("", "clock_mhz", "clock_mhz", 1, 100_000),
     _Key("matrix", "array_size", "array_size", choices=(16, 32, 64)),
     _Key("matrix", "fill_cycles_per_row", "fill_cycles_per_row", 0, 16),
+    _Key("matrix", "precisions", "precisions", members=_PRECISIONS),
     _Key("vector", "start_cycles", "vector_start_cycles", 0, 1000),
     _Key("vector", "depthwise_taps_per_cycle", "depthwise_taps_per_cycle", 1, 16),
     _Key("scratchpad", "size_bytes", "scratchpad_bytes", 256 << 10, 4 << 20),
@@ -189,7 +208,7 @@ def parse_target(text: str, *, where: str) -> Target:
     for path in given:
         if path not in known:
             raise UserError(f"unknown key {path}", where=where, hint=f"known keys: {', '.join(sorted(known))}")
-    values: dict[str, int | str] = {}
+    values: dict[str, _Entry] = {}
     for key in _KEYS:
         if key.path not in given:
             raise UserError(f"the key {key.path} is missing", where=where)
@@ -214,6 +233,12 @@ def _flattened(document: Mapping[str, object], where: str) -> list[tuple[str, ob
         else:
             pairs.append((name, value))
     return pairs
+
+
+def _text(value: _Entry) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_quoted, value))}]"
+    return _quoted(value) if isinstance(value, str) else str(value)
 
 
 def _quoted(text: str) -> str:

@@ -1,0 +1,312 @@
+"""What a function would cost on an accelerator in given precisions, without compiling it.
+
+```python
+found = estimate(function, {"conv1": Precision.parse("a16w8")}, load_target("gen1"))
+found.cycles, found.read_bytes, found.layers[0].name
+```
+
+The formulas are those of the clock (`intaglio.targets.costs`), for whole layers. The units are taken as busy with one
+layer after another, each as soon as the first part of its operands is there, and a layer finishes a last part
+after its operands have: what a good schedule achieves, conflicts over banks and transfers in between left out. The
+clock takes up to a third longer on networks that fit; tests bound the difference.
+
+Widths beyond eight bits take the array longer (`MATRIX_CYCLES`), and depthwise convolution likewise; other work of
+the vector unit has 32-bit lanes and takes the same time. An operation that the accelerator does not execute, or not
+in its precision, is the host's: it costs nothing here but the transfer of what crosses the boundary.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from xdsl.dialects import func
+from xdsl.ir import Block, Operation, SSAValue
+
+from intaglio.dialects import nn, quant
+from intaglio.ir.locations import name_of
+from intaglio.precision import Precision
+from intaglio.targets.constraints import LINEAR, SUPPORTED
+from intaglio.targets.costs import PARAMETER_BYTES, multiply_cost, vector_cost
+from intaglio.targets.target import Target
+
+MATRIX_CYCLES: Mapping[str, int] = {"a8w8": 1, "a8w4": 1, "a16w4": 2, "a16w8": 2, "a16w16": 4, "bf16": 4}
+"""Cycles of the array in each precision, in terms of those with eight bits: DESIGN.md section 6."""
+
+_PARTS = 8
+"""In how many parts a layer hands its results on."""
+
+_ELEMENTWISE: Mapping[type[Operation], str] = {
+    nn.AddOp: "add",
+    nn.SubOp: "subtract",
+    nn.MulOp: "multiply",
+    nn.ReluOp: "convert",
+    nn.ClipOp: "convert",
+    quant.RequantizeOp: "convert",
+    **dict.fromkeys(nn.TABLE_OPS, "lookup"),
+}
+"""The vector instruction of each operation without windows."""
+
+_FREE = (nn.ReshapeOp,)
+"""Operations that move nothing."""
+
+
+@dataclass(frozen=True)
+class LayerEstimate:
+    """What an operation costs.
+
+    Args:
+        name: its ONNX name, None if it has none.
+        kind: the operation, `nn.conv2d`.
+        precision: in which it computes.
+        device: `accelerator` or `host`.
+        cycles: its part of the total: by how much it finishes after the layers before it.
+        matrix_cycles: of the matrix unit.
+        vector_cycles: of the vector unit, changes of precision included.
+        read_bytes: weights, and what comes from DRAM.
+        written_bytes: what goes to DRAM.
+        macs: multiply-accumulate operations.
+    """
+
+    name: str | None
+    kind: str
+    precision: Precision
+    device: str
+    cycles: int
+    matrix_cycles: int
+    vector_cycles: int
+    read_bytes: int
+    written_bytes: int
+    macs: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a function costs: the sums over its layers.
+
+    Args:
+        layers: in program order.
+    """
+
+    layers: tuple[LayerEstimate, ...]
+
+    @property
+    def cycles(self) -> int:
+        """Cycles from start to end."""
+        return sum(layer.cycles for layer in self.layers)
+
+    @property
+    def read_bytes(self) -> int:
+        """Bytes read from DRAM."""
+        return sum(layer.read_bytes for layer in self.layers)
+
+    @property
+    def written_bytes(self) -> int:
+        """Bytes written to DRAM."""
+        return sum(layer.written_bytes for layer in self.layers)
+
+    @property
+    def dram_bytes(self) -> int:
+        """Bytes over the DRAM port."""
+        return self.read_bytes + self.written_bytes
+
+
+def supported_precisions(op: Operation, target: Target) -> tuple[Precision, ...]:
+    """The precisions in which an accelerator is able to execute an operation; none if it cannot at all.
+
+    Args:
+        op: an operation of the `nn` dialect, quantized or not yet.
+        target: the accelerator.
+    """
+    if not isinstance(op, SUPPORTED):
+        return ()
+    offered = [Precision.parse(text) for text in target.precisions]
+    if isinstance(op, LINEAR):
+        return tuple(offered)
+    # Without weights, their width makes no difference: one precision for each width of activations.
+    seen: dict[tuple[str, int], Precision] = {}
+    for precision in offered:
+        if precision.weight_bits <= 8 or precision.is_bfloat16:
+            seen.setdefault((precision.kind, precision.activation_bits), precision)
+    return tuple(seen.values())
+
+
+def estimate(
+    function: func.FuncOp | Block,
+    assignment: Mapping[str, Precision],
+    target: Target,
+    default: Precision = Precision.INT8,
+) -> Estimate:
+    """Estimate the cost of a function.
+
+    Args:
+        function: `nn` operations, quantized or not; their constants are weights.
+        assignment: precisions of operations by ONNX name.
+        target: the accelerator.
+        default: the precision of operations that are not named.
+    """
+    block = function.body.block if isinstance(function, func.FuncOp) else function
+    return _Estimator(block, assignment, target, default).run()
+
+
+@dataclass
+class _Value:
+    """A tensor: how it is stored, and when its first and last part are there."""
+
+    elements: int
+    precision: Precision
+    on_chip: bool
+    is_input: bool = False
+    first: float = 0.0
+    last: float = 0.0
+    uses: int = 0
+
+    @property
+    def bytes(self) -> int:
+        return math.ceil(self.elements * min(self.precision.activation_bits, 16) / 8)
+
+
+@dataclass
+class _Work:
+    """What a layer asks of the units."""
+
+    matrix: int = 0
+    vector: int = 0
+    weights: int = 0
+    macs: int = 0
+
+
+@dataclass
+class _Clock:
+    matrix: float = 0.0
+    vector: float = 0.0
+    port: float = 0.0
+    finished: float = 0.0
+
+
+@dataclass
+class _Estimator:
+    block: Block
+    assignment: Mapping[str, Precision]
+    target: Target
+    default: Precision
+    clock: _Clock = field(default_factory=_Clock)
+    values: dict[SSAValue, _Value] = field(default_factory=dict[SSAValue, _Value])
+
+    def run(self) -> Estimate:
+        for argument in self.block.args:
+            self.values[argument] = _Value(_elements(argument), self.default, on_chip=False, is_input=True)
+        layers: list[LayerEstimate] = []
+        for op in self.block.ops:
+            if isinstance(op, nn.ConstantOp | func.ReturnOp) or not op.results:
+                continue
+            if isinstance(op, _FREE) and op.operands[0] in self.values:
+                self.values[op.results[0]] = self.values[op.operands[0]]
+                continue
+            layers.append(self._layer(op))
+        return Estimate(tuple(layers))
+
+    def _layer(self, op: Operation) -> LayerEstimate:
+        name = name_of(op)
+        precision = self.assignment.get(name, self.default) if name is not None else self.default
+        on_chip = isinstance(op, quant.RequantizeOp) or _supports(op, precision, self.target)
+        operands = op.operands[:1] if isinstance(op, LINEAR) else op.operands
+        sources = [self.values[operand] for operand in operands if operand in self.values]
+        work = _work(op, precision, self.target) if on_chip else _Work()
+        distinct = list({id(value): value for value in sources}.values())
+        read, written = work.weights, 0
+        for value in distinct:
+            crosses = value.on_chip != on_chip
+            if on_chip and value.precision.activation_bits != precision.activation_bits and not value.is_input:
+                work.vector += vector_cost("convert", 1, value.elements, 1, self.target).work_cycles
+            if crosses and value.uses == 0:
+                read, written = (read + value.bytes, written) if on_chip else (read, written + value.bytes)
+            value.uses += 1
+        first, last = self._play(work, sources, read + written)
+        for result in op.results:
+            self.values[result] = _Value(_elements(result), precision, on_chip, first=first, last=last)
+        if on_chip and any(isinstance(use.operation, func.ReturnOp) for use in op.results[0].uses):
+            written += self.values[op.results[0]].bytes
+        before, self.clock.finished = self.clock.finished, max(self.clock.finished, last)
+        return LayerEstimate(
+            name,
+            op.name,
+            precision,
+            "accelerator" if on_chip else "host",
+            round(self.clock.finished) - round(before),
+            work.matrix,
+            work.vector,
+            read,
+            written,
+            work.macs,
+        )
+
+    def _play(self, work: _Work, sources: list[_Value], moved: int) -> tuple[float, float]:
+        """When a layer's first and its last part are done."""
+        clock = self.clock
+        first = max((source.first for source in sources), default=0.0)
+        last = max((source.last for source in sources), default=0.0)
+        # Weights are loaded ahead, as far as the scratchpad has room for them.
+        ahead = self.target.scratchpad_bytes / 2 / self.target.dram_bytes_per_cycle
+        arrives = max(clock.port, first - ahead) + moved / self.target.dram_bytes_per_cycle
+        clock.port = arrives
+        last = max(last, arrives)
+        for unit, cycles in (("matrix", work.matrix), ("vector", work.vector)):
+            if cycles:
+                begun = max(getattr(clock, unit), first)
+                setattr(clock, unit, begun + cycles)
+                last = max(begun + cycles, last + cycles / _PARTS)
+                first = begun + cycles / _PARTS
+        return first, max(first, last)
+
+
+def _supports(op: Operation, precision: Precision, target: Target) -> bool:
+    """Whether the accelerator executes an operation so; without weights their width makes no difference."""
+    if isinstance(op, LINEAR):
+        return precision in supported_precisions(op, target)
+    widths = {(found.kind, found.activation_bits) for found in supported_precisions(op, target)}
+    return (precision.kind, precision.activation_bits) in widths
+
+
+def _elements(value: SSAValue) -> int:
+    return math.prod(nn.tensor_of(value).get_shape())
+
+
+def _work(op: Operation, precision: Precision, target: Target) -> _Work:
+    shape = nn.tensor_of(op.results[0]).get_shape()
+    positions, channels = math.prod(shape[:-1]), shape[-1] if shape else 1
+    slower = MATRIX_CYCLES.get(str(precision), 4)
+    if isinstance(op, LINEAR):
+        weight = nn.tensor_of(op.weight).get_shape()
+        stored = math.prod(weight) * precision.weight_bits // 8 + PARAMETER_BYTES * weight[0]
+        taps = math.prod(weight[1:-1])
+        if isinstance(op, nn.Conv2dOp) and op.is_depthwise:
+            cost = vector_cost("depthwise", positions, channels, taps, target)
+            results = positions * math.ceil(channels / target.array_size)
+            return _Work(0, (cost.work_cycles - results) * slower + results, stored, positions * taps * channels)
+        groups = op.groups.value.data if isinstance(op, nn.Conv2dOp) else 1
+        return _matrix_work(positions, weight, groups, slower, stored, target)
+    if isinstance(op, nn.PoolOp):
+        kind = "max" if isinstance(op, nn.MaxPool2dOp) else "sum"
+        taps = math.prod(op.kernel.get_values())
+        return _Work(0, vector_cost(kind, positions, channels, taps, target).cycles)
+    kind = _ELEMENTWISE.get(type(op), "convert")
+    if channels % target.array_size:
+        positions, channels = 1, positions * channels
+    return _Work(0, vector_cost(kind, positions, channels, 1, target).cycles)
+
+
+def _matrix_work(
+    positions: int, weight: tuple[int, ...], groups: int, slower: int, stored: int, target: Target
+) -> _Work:
+    size = target.array_size
+    outputs, (rows, columns, depth) = weight[0], weight[1:] if len(weight) == 4 else (1, 1, weight[1])
+    bundle = max(1, min(size // depth, size // max(1, outputs // groups), groups)) if groups > 1 else 1
+    passes = math.ceil(groups / bundle) * math.ceil(outputs // groups * bundle / size)
+    taps = rows * math.ceil(columns * depth * bundle / size)
+    tiles = math.ceil(positions / (target.accumulator_rows // 2))
+    one = multiply_cost(math.ceil(positions / tiles), taps, size, size, target)
+    cycles = passes * tiles * (one.setup_cycles + one.work_cycles * slower)
+    requantize = passes * vector_cost("requantize", positions, size, 1, target).cycles
+    return _Work(cycles, requantize, stored, positions * math.prod(weight))
