@@ -1,0 +1,181 @@
+"""Make the channels between two layers alike, so that one scale serves them all.
+
+```mlir
+%0 = nn.conv2d %x, %w clamp <0.0, inf> ...        %0 = nn.conv2d %x, %w_divided_by_f clamp <0.0, inf> ...
+%1 = nn.conv2d %0, %v ...                    ->   %1 = nn.conv2d %0, %v_times_f ...
+```
+
+A ReLU lets positive factors through, so that a channel's unit between two layers is free. The factors chosen make three
+ranges of each channel alike, as far as one factor can: the weights that make it, its values (if calibration has left
+statistics of channels), and the weights that read it. That is cross-layer equalization (Nagel et al. 2019, "Data-Free
+Quantization Through Weight Equalization and Bias Correction", section 4.1), with the activations as a third party.
+Which layers are tied together, through residual connections for example, is found in `channel_groups`. It makes no
+difference whether the model came with batch norms folded or with constants as nodes: both are the same text by now.
+
+The function in floats stays the same. A bound such as that of ReLU6 is one for each channel once units differ:
+
+- Without statistics of channels, or with `exact_bounds`, those bounds are written down, as an `nn.minimum`.
+- With them, channels that came near the bound keep their unit. The others are only made larger, and no more than that
+  twice the largest value seen stays below the bound, which can then stay as it is.
+
+The pass runs on floats, before the ranges that are quantized to are calibrated: ranges of what it changes are dropped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from xdsl.context import Context
+from xdsl.dialects import func
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.passes import ModulePass
+
+from intaglio.dialects.quant import ObserveOp
+from intaglio.passes.calibration.channels import channel_values
+from intaglio.passes.quantization.channel_groups import ChannelGroup, Layer, bounds_of, channel_groups
+from intaglio.passes.quantization.channel_scaling import ChannelScaling, Floats
+from intaglio.passes.quantization.coverage import functions_with_body
+from intaglio.remarks import remark
+
+_ROUNDS = 50
+"""Groups share layers, so that factors are found in rounds; they settle in about ten."""
+
+_SETTLED = 1e-3
+_NOTICEABLE = 0.02
+"""Logarithms of factors: of a round that ends the search, and below which a group is left alone."""
+
+_LARGEST = np.log(2.0**20)
+"""A factor is at most this; beyond, weights near the end of float32's range would suffer."""
+
+_HEADROOM = 2.0
+"""How many times the largest value seen has to stay below a bound that is not written for each channel."""
+
+
+@dataclass(frozen=True)
+class EqualizeChannels(ModulePass):
+    """Move scales between layers until the ranges of channels are alike; the float function stays the same.
+
+    Options:
+        exact_bounds: keep bounds such as that of ReLU6 for each channel, also where no value came near them.
+    """
+
+    name = "equalize-channels"
+    exact_bounds: bool = False
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        """Equalize every function."""
+        found = changed = 0
+        for function in functions_with_body(op):
+            groups, equalized = equalize(function, exact_bounds=self.exact_bounds)
+            found, changed = found + groups, changed + equalized
+        if not found:
+            remark("nothing to equalize: no channels lie between two layers with only ReLUs in between", self.name)
+        elif not changed:
+            remark(f"nothing to equalize: the channels of all {found} groups are alike", self.name)
+
+
+def equalize(function: func.FuncOp, *, exact_bounds: bool = False) -> tuple[int, int]:
+    """Equalize the channels of a float function.
+
+    Args:
+        function: of one block, on the `nn` level; what its observers know of channels is used.
+        exact_bounds: see `EqualizeChannels`.
+
+    Returns:
+        How many groups of channels there are, and how many of them were changed.
+    """
+    groups = [
+        _Balance(group, exact_bounds)
+        for group in channel_groups(function)
+        if all(isinstance(source, Layer) for source in group.sources)
+    ]
+    trial = ChannelScaling()
+    for _ in range(_ROUNDS):
+        if max((group.improve(trial) for group in groups), default=0.0) < _SETTLED:
+            break
+    changed = [group for group in groups if np.abs(group.logarithms).max() > _NOTICEABLE]
+    scaling = ChannelScaling()
+    for group in changed:
+        scaling.divide(group.group, np.exp(group.logarithms), keep_bounds=group.limits is not None)
+    scaling.finish()
+    return len(groups), len(changed)
+
+
+class _Balance:
+    """The search for the factors of one group.
+
+    Attributes:
+        group: the group.
+        logarithms: of the factors so far.
+        limits: the lowest that they may be, 0 being the highest; None when they are free.
+    """
+
+    def __init__(self, group: ChannelGroup, exact_bounds: bool) -> None:
+        self.group = group
+        self.logarithms: Floats = np.zeros(group.channels)
+        known = [
+            values
+            for value in group.values
+            if isinstance(observer := value.owner, ObserveOp) and (values := channel_values(observer)) is not None
+        ]
+        self._magnitudes = np.max([values.magnitudes for values in known], axis=0) if known else None
+        self.limits: Floats | None = None
+        if group.bounded and known and not exact_bounds:
+            largest = np.max([values.maxima for values in known], axis=0)
+            bound = min(bounds_of(op)[1] for op in group.bounded)
+            with np.errstate(divide="ignore"):
+                self.limits = np.clip(np.log(np.maximum(largest, 0.0) * _HEADROOM / bound), -_LARGEST, 0.0)
+
+    def improve(self, scaling: ChannelScaling) -> float:
+        """Adjust the factors to the ranges of the moment; returns the largest change of a logarithm."""
+        made = [scaling.row_ranges(source) for source in self.group.sources if isinstance(source, Layer)]
+        read = [scaling.column_ranges(consumer) for consumer in self.group.consumers]
+        terms = [_logarithms(_relative(made)), -_logarithms(_relative(read))]
+        if self._magnitudes is not None:
+            terms.append(_logarithms(self._magnitudes) - self.logarithms)
+        wanted = self.logarithms + _mean_of_known(terms)
+        new = np.clip(wanted - wanted.mean(), -_LARGEST, _LARGEST) if self.limits is None else self._limited(wanted)
+        change = new - self.logarithms
+        self.logarithms = new
+        scaling.divide(self.group, np.exp(change), keep_bounds=True)
+        return float(np.abs(change).max())
+
+    def _limited(self, wanted: Floats) -> Floats:
+        """The factors within the limits that are next to the ones wanted, which all may be moved by one amount."""
+        assert self.limits is not None
+
+        def excess(shift: float) -> float:
+            moved = wanted + shift
+            return float(np.sum(moved - np.clip(moved, self.limits, 0.0)))
+
+        low, high = -2 * _LARGEST - float(wanted.max()), 2 * _LARGEST - float(wanted.min())
+        if excess(0.0) == 0:
+            low = high = 0.0
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (middle, high) if excess(middle) < 0 else (low, middle)
+        return np.clip(wanted + high, self.limits, 0.0)
+
+
+def _relative(ranges: list[Floats]) -> Floats:
+    """The largest range of each channel, where the largest of each weight is 1."""
+    return np.max([entry / largest if (largest := entry.max()) > 0 else entry for entry in ranges], axis=0)
+
+
+def _logarithms(ranges: Floats) -> Floats:
+    """Logarithms; NaN for a channel of zeros, which says nothing."""
+    with np.errstate(divide="ignore"):
+        return np.where(ranges > 0, np.log(ranges), np.nan)
+
+
+def _mean_of_known(terms: list[Floats]) -> Floats:
+    """What is to be added to logarithms, were each term the only one, on average; 0 where nothing is known.
+
+    A channel whose weights are zero on one side costs nothing in any unit, and stays.
+    """
+    stacked = np.stack(terms)
+    lacking = np.isnan(stacked)
+    counts = (~lacking).sum(axis=0)
+    total = np.where(lacking, 0.0, stacked).sum(axis=0)
+    return np.where(lacking[:2].any(axis=0), 0.0, total / np.maximum(counts, 1))
