@@ -109,7 +109,7 @@ def compile_model(
         run_phase(module, PHASES[index], options, progress)
         _dump(module, index, dump_phases_to)
     if compile_to != "package":
-        _write(module, Path(output), f"{Path(output).stem}.safetensors")
+        write_text(module, output)
         return module
     return package_phase(module, output, progress)
 
@@ -279,6 +279,15 @@ def package_phase(module: ModuleOp, output: str | Path, progress: Progress | Non
 def _report(progress: Progress | None, phase: str, done: int, total: int | None) -> None:
     if progress is not None:
         progress(phase, done, total)
+
+
+def write_text(module: ModuleOp, path: str | Path) -> None:
+    """Write a module as text, and its weights into a file of the same name beside it; `resume` reads it.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    _write(module, Path(path), f"{Path(path).stem}.safetensors")
 
 
 def _dump(module: ModuleOp, index: int, folder: str | Path | None) -> None:

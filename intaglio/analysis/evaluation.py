@@ -112,12 +112,10 @@ def evaluate(
         UserError: there are no samples, one lacks what a criterion needs, or a metric refuses one.
     """
     states = [criterion.start() for criterion in criteria]
-    needs_reference = any(criterion.needs_reference for criterion in criteria)
+    asked = reference if any(criterion.needs_reference for criterion in criteria) else None
     done, start = 0, time.perf_counter()
     for feeds, given in samples:
-        truth = given
-        if needs_reference and truth.reference is None and reference is not None:
-            truth = GroundTruth(truth.label, reference(feeds))
+        truth = _with_reference(given, feeds, asked)
         outputs = model(feeds)
         for index, criterion in enumerate(criteria):
             criterion.check(truth, done)
@@ -134,7 +132,11 @@ def evaluate(
 
 
 def aggregate(
-    model: Model, samples: Iterable[tuple[Mapping[str, Array], GroundTruth]], criterion: Statistic[Any, Any]
+    model: Model,
+    samples: Iterable[tuple[Mapping[str, Array], GroundTruth]],
+    criterion: Statistic[Any, Any],
+    *,
+    reference: Model | None = None,
 ) -> Any:
     """The result of one statistic of any type, as AFE's `evaluation` gives it.
 
@@ -142,8 +144,16 @@ def aggregate(
         model: what is evaluated.
         samples: inputs and ground truth; read once.
         criterion: what to compute.
+        reference: the float model, run beside it when the criterion asks for its answers.
 
     Raises:
         UserError: see `evaluate`.
     """
-    return criterion.of((model(feeds), truth) for feeds, truth in samples)
+    asked = reference if criterion.needs_reference else None
+    return criterion.of((model(feeds), _with_reference(truth, feeds, asked)) for feeds, truth in samples)
+
+
+def _with_reference(truth: GroundTruth, feeds: Mapping[str, Array], reference: Model | None) -> GroundTruth:
+    if reference is None or truth.reference is not None:
+        return truth
+    return GroundTruth(truth.label, reference(feeds))

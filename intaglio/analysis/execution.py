@@ -10,9 +10,10 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import SSAValue
 
 from intaglio.dialects.quant import UniformType, is_quantized
-from intaglio.interpreter.interpreter import Interpreter
+from intaglio.executor import Executor
 from intaglio.interpreter.values import tensor_type
 from intaglio.numerics.quantization import dequantize
+from intaglio.passes.calibration.float_graph import FloatGraph
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -26,8 +27,21 @@ def exact_runner(module: ModuleOp) -> Runner:
     Args:
         module: any module up to the phase `partition`; it must not change afterwards.
     """
-    interpreter = Interpreter(module)
-    return lambda arguments: interpreter.run("main", arguments)
+    executor = Executor(module)
+    return lambda arguments: list(executor.run(dict(zip(executor.inputs, arguments, strict=True))).values())
+
+
+def float_runner(module: ModuleOp) -> Runner:
+    """Run `@main` of a float module in onnxruntime.
+
+    Args:
+        module: a module of the phase `graph` or `calibrate`.
+
+    Raises:
+        UserError: an operation has no ONNX form, as those on quantized tensors.
+    """
+    graph = FloatGraph(module)
+    return lambda arguments: graph.run(dict(zip(graph.shapes, arguments, strict=True)))[0]
 
 
 def real_values(stored: Array, value: SSAValue) -> Array:
