@@ -11,9 +11,10 @@ from xdsl.dialects.builtin import IntegerType, ModuleOp, TensorType
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
 from intaglio.dialects import nn
-from intaglio.dialects.quant import UniformQuantizedType, uniform, uniform_per_axis
+from intaglio.dialects.quant import RequantizeOp, UniformQuantizedType, uniform, uniform_per_axis
 from intaglio.dialects.weights import constant_attr
 from intaglio.interpreter import Interpreter
+from intaglio.interpreter.table_functions import table_function
 from intaglio.ir.verification import verify_module
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -25,11 +26,13 @@ class Cases:
     Args:
         seed: of the random choices.
         bits: width of the activations, 8 or 16; zero points are 0 at 16.
+        result_bits: width of results that have parameters of their own; by default the same.
     """
 
-    def __init__(self, *seed: int, bits: int = 8) -> None:
+    def __init__(self, *seed: int, bits: int = 8, result_bits: int | None = None) -> None:
         self.rng = np.random.default_rng(seed)
         self.bits = bits
+        self.result_bits = result_bits or bits
         self.block = Block()
         self.inputs: list[Array] = []
         self.results: list[SSAValue] = []
@@ -45,10 +48,16 @@ class Cases:
         return [self.number(1, 3), *(self.number(1, largest) for _ in range(rank - 1))]
 
     def kind(self, scale: float | None = None) -> UniformQuantizedType:
-        """Parameters of an activation; zero points are at the ends of their range more often than not."""
-        scale = float(np.exp(self.rng.uniform(np.log(0.002), np.log(0.5)))) if scale is None else scale
-        zero_point = self.choice([-128, 127, 0, self.number(-128, 127)]) if self.bits == 8 else 0
-        return uniform(self.bits, scale, zero_point)
+        """Parameters of an argument, or with a scale for as many bits as arguments have, of a result."""
+        bits = self.bits
+        if scale is None:
+            scale = float(np.exp(self.rng.uniform(np.log(0.002), np.log(0.5))))
+        else:
+            bits = self.result_bits
+            scale *= 2.0 ** (self.bits - bits)
+        # Zero points are at the ends of their range more often than not.
+        zero_point = self.choice([-128, 127, 0, self.number(-128, 127)]) if bits == 8 else 0
+        return uniform(bits, scale, zero_point)
 
     def clamp(self, kind: UniformQuantizedType) -> nn.ClampAttr | None:
         """No limits, or such as cut a part of the values off."""
@@ -191,7 +200,7 @@ class Cases:
     def mul_values(self) -> None:
         self.binary(nn.MulOp)
 
-    def rescaled(self, make: Callable[[SSAValue, Attribute], Operation]) -> None:
+    def rescaled(self, make: Callable[[SSAValue, TensorType[Any]], Operation]) -> None:
         """An operation of one operand whose result has a scale near its own."""
         source = self.input(*self.shape(self.number(1, 4), 8))
         kind = self.kind(source.type.element_type.scale * float(np.exp(self.rng.uniform(-2, 2))))
@@ -201,12 +210,22 @@ class Cases:
         self.rescaled(nn.ReluOp)
 
     def clip(self) -> None:
-        clamp = nn.ClampAttr.of(float(self.rng.uniform(-4, 0)), float(self.rng.uniform(0, 6)))
-        self.rescaled(lambda source, kind: nn.ClipOp(source, kind, clamp))
+        low, high = float(self.rng.uniform(-90, 0)), float(self.rng.uniform(0, 90))
+
+        def limited(source: SSAValue, kind: TensorType[Any]) -> Operation:
+            step = source.type.element_type.scale * 2.0 ** (self.bits - 8)
+            return nn.ClipOp(source, kind, nn.ClampAttr.of(low * step, high * step))
+
+        self.rescaled(limited)
+
+    def requantize(self) -> None:
+        self.rescaled(RequantizeOp)
 
     def table(self) -> None:
         """Every stored value goes through the table."""
-        op = self.choice(nn.TABLE_OPS)
+        # Poles are too steep for tables with interpolation.
+        poles = (nn.LogOp, nn.ReciprocalOp, nn.ExpOp) if self.bits == 16 else ()
+        op = self.choice([op for op in nn.TABLE_OPS if op not in poles])
         properties = {
             nn.HardSigmoidOp: (0.2, 0.5),
             nn.EluOp: (1.0,),
@@ -216,7 +235,14 @@ class Cases:
         source = self.input(2, 1 << (self.bits - 1))
         everything = np.arange(-(1 << (self.bits - 1)), 1 << (self.bits - 1))
         self.inputs[-1] = self.rng.permutation(everything).reshape(2, -1).astype(self.inputs[-1].dtype)
-        self.add(op(source, TensorType(self.kind(), source.type.get_shape()), *properties))
+        shape, kind = source.type.get_shape(), source.type.element_type
+        draft = op(source, TensorType(self.kind(), shape), *properties)
+        with np.errstate(all="ignore"):
+            largest = np.abs(table_function(draft)((everything - kind.zero_point) * kind.scale))
+        draft.erase()
+        finite = largest[np.isfinite(largest)]
+        span = float((np.median(finite) if finite.size else 1.0) + 1e-3) / (1 << (self.bits - 1))
+        self.add(op(source, TensorType(self.kind(span * float(self.rng.uniform(1.1, 3))), shape), *properties))
 
     def window(self, source: SSAValue) -> dict[str, Any]:
         """A window of which some element always is in the input, and the size of the result."""

@@ -34,6 +34,7 @@ OPERATORS = {
     "add": Cases.add_values,
     "sub": Cases.sub_values,
     "mul": Cases.mul_values,
+    "requantize": Cases.requantize,
     "relu": Cases.relu,
     "clip": Cases.clip,
     "table": Cases.table,
@@ -71,15 +72,28 @@ def compare(cases: Cases, operator: str, count: int, *, validate: bool = False) 
     assert sum(varied) > count / 4
 
 
-@pytest.mark.parametrize("operator", OPERATORS)
-def test_a_sample_of_an_operator(operator: str):
-    compare(Cases(0), operator, SAMPLE, validate=True)
+WIDTHS = {"int8": (8, 8), "int16": (16, 16), "int8 to int16": (8, 16), "int16 to int8": (16, 8)}
+"""Bits of arguments and of results that have parameters of their own."""
+
+UNCHANGED = {"max pool", "movement", "resize"}
+"""Operators whose results have the parameters of their arguments."""
+
+COMBINATIONS = [
+    (operator, widths) for operator in OPERATORS for widths in WIDTHS if operator not in UNCHANGED or " " not in widths
+]
+
+
+@pytest.mark.parametrize(("operator", "widths"), COMBINATIONS)
+def test_a_sample_of_an_operator(operator: str, widths: str):
+    bits, result_bits = WIDTHS[widths]
+    compare(Cases(0, bits=bits, result_bits=result_bits), operator, SAMPLE, validate=True)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("operator", OPERATORS)
-def test_an_operator(operator: str):
-    compare(Cases(1), operator, ALL)
+@pytest.mark.parametrize(("operator", "widths"), COMBINATIONS)
+def test_an_operator(operator: str, widths: str):
+    bits, result_bits = WIDTHS[widths]
+    compare(Cases(1, bits=bits, result_bits=result_bits), operator, ALL)
 
 
 def rescaled(

@@ -35,6 +35,8 @@ from intaglio.lowering.nn_to_tosa.steps import (
 from intaglio.lowering.nn_to_tosa.writer import Value, Writer, lowers, unsupported
 from intaglio.numerics.rescaling import rescaling
 
+ALL_CHANNELS = slice(None)
+
 Layer = nn.Conv2dOp | nn.ConvTranspose2dOp | nn.DenseOp
 Integers = np.ndarray[Any, np.dtype[np.integer[Any]]]
 
@@ -74,9 +76,10 @@ def accumulator_of(op: Layer) -> str:
     return "i32" if storage(parameters(op.input)) == "i8" else "i48"
 
 
-def finished(writer: Writer, op: Layer, accumulator: Value) -> Value:
-    """The result of a layer from its accumulator."""
-    ratio = parameters(op.input).scale * weight_scales(op.weight) / parameters(op.result).scale
+def finished(writer: Writer, op: Layer, accumulator: Value, channels: slice = ALL_CHANNELS) -> Value:
+    """The result of a layer, or some channels of it, from their accumulator."""
+    scales = weight_scales(op.weight)
+    ratio = parameters(op.input).scale * (scales[channels] if len(scales) > 1 else scales) / parameters(op.result).scale
     return requantized(writer, accumulator, *multipliers(accumulator, ratio), op.result, op.clamp)
 
 
@@ -188,10 +191,11 @@ def conv2d(writer: Writer, op: nn.Conv2dOp) -> Value:
         chosen = slice(group * outputs, (group + 1) * outputs)
         part = sliced_along(writer, source, 3, group * inputs, inputs)
         sizes = (*shape[:3], outputs)
-        parts.append(
-            window_sums(writer, "conv2d", part, weight[chosen], bias[chosen], zero_in, accumulator, attributes, sizes)
+        total = window_sums(
+            writer, "conv2d", part, weight[chosen], bias[chosen], zero_in, accumulator, attributes, sizes
         )
-    return finished(writer, op, joined(writer, parts, 3))
+        parts.append(finished(writer, op, total, chosen))
+    return joined(writer, parts, 3)
 
 
 @lowers(nn.ConvTranspose2dOp)
@@ -227,8 +231,9 @@ def conv_transpose2d(writer: Writer, op: nn.ConvTranspose2dOp) -> Value:
             attributes,
             (*full, outputs),
         )
-        parts.append(sliced(writer, total, (0, more[0], more[2], 0), (*shape[:3], outputs)))
-    return finished(writer, op, joined(writer, parts, 3))
+        made = finished(writer, op, total, chosen)
+        parts.append(sliced(writer, made, (0, more[0], more[2], 0), (*shape[:3], outputs)))
+    return joined(writer, parts, 3)
 
 
 def with_holes(op: nn.ConvTranspose2dOp) -> Integers:

@@ -98,7 +98,8 @@ class Writer:
             attributes: the attribute dictionary without braces.
         """
         result = Value(f"%{len(self._lines)}", tuple(shape), element)
-        if element in ("i16", "i48"):
+        known = [operand.element for operand in operands if isinstance(operand, Value)]
+        if not {"i16", "i48"}.isdisjoint((element, *known)):
             self.extensions.add("int16")
         names = [operand if isinstance(operand, str) else operand.name for operand in operands]
         types = [self._shape_type(operand) if isinstance(operand, str) else operand.type for operand in operands]
