@@ -139,6 +139,7 @@ PHASES: tuple[Phase, ...] = (
             Step("fuse-silu"),
             Step("fuse-layer-norm"),
             Step("fuse-softmax"),
+            Step("fuse-root-of-squares"),
             Step("fold-transposes"),
             Step("fold-batch-norm"),
             Step("fold-affine"),

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from intaglio.dialects import nn
+from intaglio.dialects.nn.types import storage_bits
 from intaglio.dialects.quant import requantization_mode
 from intaglio.interpreter.registry import rule
 from intaglio.interpreter.values import (
@@ -21,6 +22,7 @@ from intaglio.interpreter.values import (
     value_shape,
 )
 from intaglio.numerics.averaging import is_wide_sum, scaled_mean
+from intaglio.numerics.fixed_point import ROOT_FRACTION_BITS, square_root
 from intaglio.numerics.requantization import average_multiplier, quantize_multiplier
 from intaglio.numerics.rescaling import rescale, store
 
@@ -72,6 +74,18 @@ def reduce_mean(op: nn.ReduceMeanOp, operands: list[Array]) -> list[Array]:
 def reduce_sum(op: nn.ReduceSumOp, operands: list[Array]) -> list[Array]:
     """The sum."""
     return [sum_or_mean(op, operands[0], count=count_of(op), real_divisor=1)]
+
+
+@rule(nn.ReduceL2Op)
+def reduce_l2(op: nn.ReduceL2Op, operands: list[Array]) -> list[Array]:
+    """The root of the sum of squares; quantized: of the exact sum, requantized."""
+    x, kind, result = operands[0], quantization(op.input), quantization(op.result)
+    if kind is None or result is None:
+        return [rounded(np.sqrt((in_double(x) ** 2).sum(axis=axes_of(op), keepdims=True)), op.result)]
+    total = (centered(x, kind) ** 2).sum(axis=axes_of(op), keepdims=True)
+    fraction = ROOT_FRACTION_BITS[storage_bits(op.input)]
+    scaled = rescale(square_root(total, fraction), kind.scale * 2.0**-fraction / result.scale, requantization_mode(op))
+    return [store(scaled, result.zero_point, *storage_bounds(result, None)).astype(value_dtype(op.result))]
 
 
 @rule(nn.ReduceMaxOp)

@@ -98,6 +98,12 @@ def reciprocal(value: npt.ArrayLike) -> tuple[Int64Array, Int64Array]:
     return np.clip(y, _ONE, _LARGEST_MULTIPLIER), bits + 30
 
 
+ROOT_FRACTION_BITS = {8: 14, 16: 7}
+"""Bits after the point of the root of a sum of squares, by the width of the elements: the root has 32 bits then."""
+
+LONGEST_SUM_OF_SQUARES = 1 << 14
+"""Most elements whose sum of squares has a `square_root` with `ROOT_FRACTION_BITS`."""
+
 QUOTIENT_BITS = {8: 22, 16: 30}
 """Bits after the point of `quotient`, by the width of its operands: quotients have 31 and 47 bits then."""
 

@@ -88,3 +88,29 @@ def test_clamps_of_integers_are_real_bounds(run_op, kind):
     build = lambda s, t: kind(s, t, TensorType(quantized, [256]), clamp=clamp)  # noqa: E731
     actual = run_op(build, (stored, quantized), (one, quantized))
     np.testing.assert_array_equal(actual, np.clip(stored, 10 - 4, 10 + 6))
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("operation", [nn.DivOp, nn.MaximumOp, nn.MinimumOp])
+def test_quotients_and_extremes_of_integers(run_op, bits, operation):
+    """The real function of the values that are stored, rounded once; what is out of range saturates."""
+    largest = 1 << (bits - 1)
+    a_kind = uniform(bits, 4.0 / largest, -7 if bits == 8 else 0)
+    b_kind = uniform(bits, 8.0 / largest, 30 if bits == 8 else 0)
+    result = uniform(bits, 6.0 / largest, 11 if bits == 8 else 0)
+    rng, dtype = np.random.default_rng(bits), np.int8 if bits == 8 else np.int16
+    a, b = rng.integers(-largest, largest, (2, 3000)).astype(dtype)
+    b[b == b_kind.zero_point] = b_kind.zero_point + 1
+    real = a_kind.scale * (a.astype(float) - a_kind.zero_point), b_kind.scale * (b.astype(float) - b_kind.zero_point)
+    function = {nn.DivOp: np.divide, nn.MaximumOp: np.maximum, nn.MinimumOp: np.minimum}[operation]
+    steps = np.clip(function(*real) / result.scale + result.zero_point, -largest, largest - 1)
+    actual = run_op(lambda x, y: operation(x, y, TensorType(result, x.type.get_shape())), (a, a_kind), (b, b_kind))
+    # Wide quotients are multiplied by 15 bits.
+    assert np.abs(actual - steps).max() <= (1.6 if operation is nn.DivOp and bits == 16 else 0.51)
+
+
+def test_quotients_by_zero_saturate(run_op):
+    kind = uniform(8, 0.5, 3)
+    a, b = np.array([10, -10, 3], np.int8), np.array([3, 3, 3], np.int8)
+    actual = run_op(lambda x, y: nn.DivOp(x, y, x.type), (a, kind), (b, kind))
+    assert actual.tolist() == [127, -128, 3]

@@ -16,6 +16,7 @@ KINDS = {
     nn.ReduceMaxOp: np.max,
     nn.ReduceMinOp: np.min,
     nn.ReduceProdOp: np.prod,
+    nn.ReduceL2Op: lambda x, axis, keepdims: np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims)),
 }
 
 
@@ -32,6 +33,7 @@ def test_floats(run_op, kind, axes):
     [
         (nn.ReduceSumOp, 0.0),
         (nn.ReduceProdOp, 1.0),
+        (nn.ReduceL2Op, 0.0),
         (nn.ReduceMaxOp, -np.inf),
         (nn.ReduceMinOp, np.inf),
         (nn.ReduceMeanOp, np.nan),
@@ -66,6 +68,21 @@ def test_mean_of_integers_at_one_scale_divides_by_the_reciprocal(run_op, tosa, r
         total = sum(value - kind.zero_point for value in row)
         mean = tosa.apply_scale_32(total, *tosa.reciprocal_scale(count)) + kind.zero_point
         assert have == min(max(mean, -128), 127)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("count", [1, 2, 50, 1000])
+def test_root_of_squares_of_integers(run_op, bits, count):
+    """The exact root, rounded once: small elements beside large ones are not lost."""
+    kind, result = (
+        uniform(bits, 0.25, 7 if bits == 8 else 0),
+        uniform(bits, 0.25 * count**0.5, -100 if bits == 8 else 0),
+    )
+    rng = np.random.default_rng(count)
+    x = rng.integers(kind.storage_min, kind.storage_max + 1, (40, count)) // rng.integers(1, 100, (40, 1))
+    actual = run_op(lambda v: nn.ReduceL2Op(v, [1], result), (x.astype(np.int8 if bits == 8 else np.int16), kind))
+    steps = np.sqrt((0.0625 * (x - kind.zero_point) ** 2).sum(1, keepdims=True)) / result.scale + result.zero_point
+    assert np.abs(actual - np.clip(steps, result.storage_min, result.storage_max)).max() <= 0.51
 
 
 @pytest.mark.parametrize("kind", [nn.ReduceMaxOp, nn.ReduceMinOp])

@@ -112,3 +112,16 @@ def test_conversion_of_integers() -> None:
     result = kind((7,), 8, 0.5, -3)
     x = np.array([0, 1, -1, 40, -40, 1 << 30, -(1 << 31)], np.int32)
     assert_same(f"%y = nn.cast %x : (tensor<7xi32>) -> {result}", {"x": x}, {"x": "tensor<7xi32>"}, result)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("axes", [[1], [0, 2]])
+def test_reduce_l2(bits: int, axes: list[int]) -> None:
+    shape = (4, 30, 6)
+    reduced = tuple(1 if axis in axes else size for axis, size in enumerate(shape))
+    source = kind(shape, bits, 2.0**-4, 6 if bits == 8 else 0)
+    result = kind(reduced, bits, 2.0**-1, -128 if bits == 8 else 0)
+    x = stored(shape, TYPES[bits])
+    x[:, 0] = x[0] = 6 if bits == 8 else 0
+    x[1] //= 16
+    assert_same(f"%y = nn.reduce_l2 %x axes {axes} : ({source}) -> {result}", {"x": x}, {"x": source}, result)

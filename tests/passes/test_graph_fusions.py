@@ -14,7 +14,16 @@ CASES = Path(__file__).parents[2] / "filecheck" / "passes" / "graph"
 
 
 @pytest.mark.parametrize(
-    "name", ["fold-affine", "fuse-gelu", "fuse-layer-norm", "fuse-silu", "fuse-softmax", "reduce-to-pool"]
+    "name",
+    [
+        "fold-affine",
+        "fuse-gelu",
+        "fuse-layer-norm",
+        "fuse-root-of-squares",
+        "fuse-silu",
+        "fuse-softmax",
+        "reduce-to-pool",
+    ],
 )
 def test_the_function_stays(apply_checked, name: str):
     text = (CASES / f"{name}.mlir").read_text(encoding="utf-8")

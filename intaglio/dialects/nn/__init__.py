@@ -59,6 +59,7 @@ from intaglio.dialects.nn.normalization import (
 )
 from intaglio.dialects.nn.pooling import AvgPool2dOp, MaxPool2dOp, PoolOp
 from intaglio.dialects.nn.reduction import (
+    ReduceL2Op,
     ReduceMaxOp,
     ReduceMeanOp,
     ReduceMinOp,
@@ -114,6 +115,7 @@ Nn = Dialect(
         ReduceSumOp,
         ReduceMaxOp,
         ReduceMinOp,
+        ReduceL2Op,
         ReduceProdOp,
         ReshapeOp,
         TransposeOp,
@@ -195,6 +197,7 @@ __all__ = [
     "PoolOp",
     "PowOp",
     "ReciprocalOp",
+    "ReduceL2Op",
     "ReduceMaxOp",
     "ReduceMeanOp",
     "ReduceMinOp",

@@ -167,6 +167,32 @@ class ReduceMinOp(ReduceOp):
 
 
 @irdl_op_definition
+class ReduceL2Op(ReduceOp):
+    """Square root of the sum of squares over the dimensions `axes` (ONNX ReduceL2).
+
+    Squares of small elements vanish beside those of large ones when they are stored in as many bits. Quantized, they
+    are summed exactly and the root is `intaglio.numerics.fixed_point.square_root` with `f` bits after the point, 14 for
+    8-bit inputs and 7 for wider ones; then `requantize` with `s_x * 2^-f / s_y`.
+
+    Constraints:
+        C1: `axes` holds dimensions of the input in increasing order, at least one.
+        C2: the result's shape is the input's, with 1 for the reduced dimensions.
+        C3: one float element type, or both quantized per tensor.
+
+    Example:
+    ```mlir
+    func.func @main() -> tensor<2x1xf32> {
+      %x = nn.constant dense<[[3.0, 4.0], [-5.0, 12.0]]> : tensor<2x2xf32>
+      %y = nn.reduce_l2 %x axes [1] : (tensor<2x2xf32>) -> tensor<2x1xf32>
+      func.return %y : tensor<2x1xf32>
+    }
+    ```
+    """
+
+    name = "nn.reduce_l2"
+
+
+@irdl_op_definition
 class ReduceProdOp(ReduceOp):
     """Product over the dimensions `axes`, in floats only.
 

@@ -138,6 +138,7 @@ _REDUCTIONS: dict[type[nn.ReduceOp], tuple[str, int]] = {
     nn.ReduceSumOp: ("ReduceSum", 13),
     nn.ReduceMaxOp: ("ReduceMax", 18),
     nn.ReduceMinOp: ("ReduceMin", 18),
+    nn.ReduceL2Op: ("ReduceL2", 18),
     nn.ReduceProdOp: ("ReduceProd", 18),
 }
 """The operator, and the opset in which its axes became an input."""

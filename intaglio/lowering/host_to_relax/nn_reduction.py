@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from intaglio.dialects import nn
+from intaglio.dialects.nn.types import storage_bits
 from intaglio.interpreter.nn_reduction import axes_of, count_of, sum_multiplier
 from intaglio.interpreter.values import quantization, value_dtype, value_shape
 from intaglio.lowering.host_to_relax.emitter import Emitter
+from intaglio.lowering.host_to_relax.fixed_point import FixedPoint, requantized
 from intaglio.lowering.host_to_relax.registry import rule
 from intaglio.lowering.tvm import Expr
+from intaglio.numerics.fixed_point import ROOT_FRACTION_BITS
 
 _OPERATORS: dict[type[nn.ReduceOp], tuple[str, float]] = {
     nn.ReduceMeanOp: ("mean", np.nan),
@@ -36,6 +39,21 @@ def reduce(emitter: Emitter, op: nn.ReduceOp, operands: list[Expr]) -> list[Expr
     if operator in ("max", "min") and dtype.kind not in "iub":
         return [emitter.extreme(operands[0], axes, largest=operator == "max", keepdims=True)]
     return [emitter.builder.operator(operator, operands[0], axis=axes, keepdims=True)]
+
+
+@rule(nn.ReduceL2Op)
+def reduce_l2(emitter: Emitter, op: nn.ReduceL2Op, operands: list[Expr]) -> list[Expr]:
+    """The root of the sum of squares; quantized: of the exact sum, requantized."""
+    kind, dtype = quantization(op.input), value_dtype(op.result)
+    if count_of(op) == 0:
+        return [emitter.constant(np.zeros(value_shape(op.result)), dtype)]
+    x = operands[0] if kind is None else emitter.centered(operands[0], kind)
+    total = emitter.apply("sum", emitter.multiply(x, x), axis=list(axes_of(op)), keepdims=True)
+    if kind is None:
+        return [emitter.apply("sqrt", total)]
+    fraction = ROOT_FRACTION_BITS[storage_bits(op.input)]
+    root = FixedPoint(emitter).square_root(total, fraction)
+    return [requantized(emitter, root, kind.scale * 2.0**-fraction, op.result)]
 
 
 def _quantized_sum(emitter: Emitter, op: nn.ReduceSumOp | nn.ReduceMeanOp, x: Expr) -> Expr:

@@ -12,9 +12,10 @@ _PLAIN: dict[str, type[nn.ReduceOp]] = {
     "ReduceSum": nn.ReduceSumOp,
     "ReduceMax": nn.ReduceMaxOp,
     "ReduceMin": nn.ReduceMinOp,
+    "ReduceL2": nn.ReduceL2Op,
     "ReduceProd": nn.ReduceProdOp,
 }
-_MADE_OF_SUMS = ("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare")
+_MADE_OF_SUMS = ("ReduceL1", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare")
 
 
 def reduced_axes(node: Node, rank: int) -> list[int] | None:
@@ -49,8 +50,7 @@ def _made_of_sums(op_type: str, build: Builder, source: SSAValue, axes: list[int
         return build.apply(nn.LogOp, build.reduce(nn.ReduceSumOp, source, axes))
     if op_type == "ReduceLogSumExp":
         return log_sum_exp(build, source, axes)
-    total = build.reduce(nn.ReduceSumOp, build.combine(nn.MulOp, source, source), axes)
-    return build.apply(nn.SqrtOp, total) if op_type == "ReduceL2" else total
+    return build.reduce(nn.ReduceSumOp, build.combine(nn.MulOp, source, source), axes)
 
 
 def log_sum_exp(build: Builder, source: SSAValue, axes: list[int]) -> SSAValue:

@@ -6,6 +6,7 @@ sums. A function returns what is in the way, for people, or None.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -15,6 +16,7 @@ from xdsl.ir import Operation, SSAValue
 
 from intaglio.dialects import nn
 from intaglio.dialects.weights import array_of
+from intaglio.numerics.fixed_point import LONGEST_SUM_OF_SQUARES
 from intaglio.numerics.normalization import LONGEST_ROW
 from intaglio.numerics.softmax import LONGEST_SUM
 
@@ -75,6 +77,14 @@ def _constants_only(parameters: Sequence[SSAValue]) -> str | None:
 def _softmax(op: nn.SoftmaxOp, bits: int) -> str | None:
     count = nn.tensor_of(op.input).get_shape()[op.axis.value.data]
     return None if 0 < count <= LONGEST_SUM else f"integer softmax is over 1 to {LONGEST_SUM} elements, not {count}"
+
+
+@_refusal(nn.ReduceL2Op)
+def _root_of_squares(op: nn.ReduceL2Op, bits: int) -> str | None:
+    shape = nn.tensor_of(op.input).get_shape()
+    count = math.prod(shape[axis] for axis in op.axes.get_values())
+    most = LONGEST_SUM_OF_SQUARES
+    return None if 0 < count <= most else f"integer roots are of sums of 1 to {most} squares, not {count}"
 
 
 @_refusal(nn.DivOp)

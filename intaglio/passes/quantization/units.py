@@ -9,6 +9,7 @@ import numpy as np
 from xdsl.ir import Operation, SSAValue
 
 from intaglio.dialects import nn
+from intaglio.numerics.fixed_point import ROOT_FRACTION_BITS
 from intaglio.numerics.normalization import normalized_fraction_bits
 from intaglio.numerics.softmax import PROBABILITY_BITS
 from intaglio.passes.quantization.refusals import constant_values
@@ -38,6 +39,8 @@ def accumulator_unit(op: Operation, scale_of: Callable[[SSAValue], float], bits:
             scales = constant_values(op.operands[1])
             assert scales is not None
             return norm_scale_unit(scales) * 2.0 ** -normalized_fraction_bits(count, bits)
+        case nn.ReduceL2Op():
+            return scale_of(op.input) * 2.0 ** -ROOT_FRACTION_BITS[8]
         case nn.DivOp():
             return scale_of(op.lhs) / scale_of(op.rhs)
         case nn.CastOp():
