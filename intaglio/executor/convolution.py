@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from intaglio.executor.jit import compiled, inlined
+from intaglio.executor.jit import compiled
 from intaglio.executor.rescaling import store_row
-from intaglio.executor.tiles import COLUMNS, ROWS, multiply_tile
+from intaglio.executor.tiles import COLUMNS, ROWS, multiply_tile, multiply_tile_to_bytes
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -34,6 +34,8 @@ def chunks(weights: Array, largest: int) -> NDArray[np.int64] | None:
         much.
     """
     magnitudes = np.abs(weights.reshape(-1, weights.shape[-1]).astype(np.int64)) * largest
+    if magnitudes.size and int(magnitudes.sum(axis=1).max()) <= _INT32_MAX:
+        return np.array([-(-magnitudes.shape[1] // 2)], np.int64)
     padded = np.pad(magnitudes, ((0, 0), (0, magnitudes.shape[1] % 2)))
     pairs = padded.reshape(len(padded), -1, 2).sum(axis=2)
     if pairs.size == 0:
@@ -51,91 +53,172 @@ def chunks(weights: Array, largest: int) -> NDArray[np.int64] | None:
     return np.array(ends, np.int64)
 
 
-@inlined
-def _multiply(
-    panel: Any, packed: Any, ends: Any, sums: Any, wide_sums: Any, bias: Any, first: int, count: int, rows: int
+@compiled
+def store_tile(
+    panel: Any,
+    packed: Any,
+    ends: Any,
+    bias: Any,
+    scaling: Any,
+    outputs: int,
+    sums: Any,
+    wide_sums: Any,
+    spare: Any,
+    result: Any,
+    start: int,
+    first: int,
 ) -> None:
-    """Sums of one tile plus bias, into `wide_sums` where there are several chunks."""
-    start = 0
-    for chunk in range(ends.size):
-        multiply_tile(
-            panel.ctypes.data + 4 * start,
-            panel.strides[0],
-            packed.ctypes.data + packed.strides[0] * start,
-            ends[chunk] - start,
-            sums.ctypes.data,
+    """Multiply `panel` by all blocks of `packed` and store rows from `start`, columns from `first` of the result."""
+    parts, blocks, pairs = packed.shape[0], packed.shape[1], packed.shape[2]
+    rows = min(_ROWS, result.shape[0] - start)
+    multiplier, shift, two_roundings, zero_point, low, high = scaling
+    for block in range(blocks):
+        at = block * _COLUMNS
+        count = min(_COLUMNS, outputs - at)
+        if result.itemsize == 1 and bias.itemsize == 4 and parts == ends.size == 1 and not two_roundings:
+            columns = packed[0, block]
+            whole = rows == _ROWS and count == _COLUMNS
+            target = result[start:, first + at :] if whole else spare
+            multiply_tile_to_bytes(
+                panel.ctypes.data,
+                panel.strides[0],
+                columns.ctypes.data,
+                pairs,
+                bias.ctypes.data + 4 * at,
+                multiplier.ctypes.data + 4 * at,
+                shift.ctypes.data + 4 * at,
+                zero_point,
+                low,
+                high,
+                target.ctypes.data,
+                target.strides[0],
+            )
+            if not whole:
+                result[start : start + rows, first + at : first + at + count] = spare[:rows, :count]
+            continue
+        for i in range(rows):
+            for k in range(count):
+                wide_sums[i, k] = bias[at + k]
+        for part in range(parts):
+            columns = packed[part, block]
+            chunk_start = 0
+            for chunk in range(ends.size):
+                multiply_tile(
+                    panel.ctypes.data + 4 * chunk_start,
+                    panel.strides[0],
+                    columns.ctypes.data + columns.strides[0] * chunk_start,
+                    ends[chunk] - chunk_start,
+                    sums.ctypes.data,
+                )
+                for i in range(rows):
+                    for k in range(count):
+                        wide_sums[i, k] += np.int64(sums[i, k]) << np.int64(8 * part)
+                chunk_start = ends[chunk]
+        for i in range(rows):
+            row = result[start + i, first + at :]
+            store_row(wide_sums[i], at, count, scaling, row)
+
+
+@compiled
+def multiply(
+    x: Any,
+    input_zero_point: int,
+    packed: Any,
+    ends: Any,
+    bias: Any,
+    scaling: Any,
+    result: Any,
+) -> None:
+    """Multiply the rows of a matrix by packed columns.
+
+    Args:
+        x: `[M, K]` stored values.
+        input_zero_point: of the matrix.
+        packed: `[parts, blocks, pairs, 2 * COLUMNS]` from `pack_parts`.
+        ends: from `chunks`.
+        bias: `[N]`, int32 where sums with bias fit, else int64; padded to whole blocks, as multipliers and shifts.
+        scaling: from `Rescale.arguments`.
+        result: `[M, N]`, overwritten.
+    """
+    depth = x.shape[1]
+    panel = np.zeros((_ROWS, 2 * packed.shape[2]), np.int16)
+    sums = np.empty((_ROWS, _COLUMNS), np.int32)
+    wide_sums = np.empty((_ROWS, _COLUMNS), np.int64)
+    spare = np.empty((_ROWS, _COLUMNS), result.dtype)
+    zero, outputs = np.int32(input_zero_point), result.shape[1]
+    for start in range(0, x.shape[0], _ROWS):
+        for i in range(min(_ROWS, x.shape[0] - start)):
+            source = x[start + i]
+            for k in range(depth):
+                panel[i, k] = np.int32(source[k]) - zero
+        store_tile(
+            panel,
+            packed,
+            ends,
+            bias,
+            scaling,
+            outputs,
+            sums,
+            wide_sums,
+            spare,
+            result,
+            start,
+            0,
         )
-        if ends.size > 1:
-            for i in range(rows):
-                for k in range(count):
-                    wide_sums[i, k] = (wide_sums[i, k] if chunk else bias[first + k]) + np.int64(sums[i, k])
-        start = ends[chunk]
 
 
 @compiled
 def convolve(
     x: Any,
-    zero_point: int,
+    input_zero_point: int,
     packed: Any,
     ends: Any,
-    bias: Any,
-    narrow: bool,
+    size: Any,
     kernel: Any,
     strides: Any,
     pads: Any,
     dilations: Any,
-    multiplier: Any,
-    shift: Any,
-    two_roundings: bool,
-    result_zero_point: Any,
-    low: Any,
-    high: Any,
+    bias: Any,
+    scaling: Any,
     result: Any,
 ) -> None:
     """Convolve by groups.
 
     Args:
         x: `[N, H, W, C]` stored values.
-        zero_point: of the input, which padding stands for.
-        packed: `[groups, blocks, pairs, 2 * COLUMNS]` weights from `pack_columns`, whose inner dimension is
+        input_zero_point: of the input, which padding stands for.
+        packed: `[groups, parts, blocks, pairs, 2 * COLUMNS]` weights from `pack_parts`, whose inner dimension is
             `(row, column, channel)`.
         ends: from `chunks`.
-        bias: int64 `[O]`.
-        narrow: whether sums with bias fit 32 bits.
+        size: height and width of the result.
         kernel: rows and columns of the window.
         strides: vertical and horizontal.
         pads: top and left.
         dilations: vertical and horizontal.
-        multiplier: see `Rescale`, and so on to `high`.
-        shift: see there.
-        two_roundings: see there.
-        result_zero_point: see there.
-        low: see there.
-        high: see there.
-        result: `[N, OH, OW, O]`, overwritten.
+        bias: see `multiply`; here, as the multipliers and shifts, `[groups, O / groups]`.
+        scaling: see there.
+        result: `[N * OH * OW, O]`, overwritten.
     """
-    images, height, width, channels = x.shape
-    groups, blocks, pairs = packed.shape[0], packed.shape[1], packed.shape[2]
-    out_height, out_width, outputs = result.shape[1], result.shape[2], result.shape[3] // groups
-    depth = channels // groups
-    window_rows, window_columns = kernel
-    plane = out_height * out_width
-    positions = images * plane
-    panel = np.zeros((_ROWS, 2 * pairs), np.int16)
+    height, width = x.shape[1], x.shape[2]
+    groups = packed.shape[0]
+    depth = x.shape[3] // groups
+    plane = size[0] * size[1]
+    panel = np.zeros((_ROWS, 2 * packed.shape[3]), np.int16)
     sums = np.empty((_ROWS, _COLUMNS), np.int32)
     wide_sums = np.empty((_ROWS, _COLUMNS), np.int64)
-    zero = np.int32(zero_point)
-    for group in range(groups):
-        first_channel = group * depth
-        for start in range(0, positions, _ROWS):
-            rows = min(_ROWS, positions - start)
-            for i in range(rows):
+    spare = np.empty((_ROWS, _COLUMNS), result.dtype)
+    zero, outputs = np.int32(input_zero_point), result.shape[1] // groups
+    multiplier, shift, two_roundings, zero_point, low, high = scaling
+    for start in range(0, result.shape[0], _ROWS):
+        for group in range(groups):
+            first_channel = group * depth
+            for i in range(min(_ROWS, result.shape[0] - start)):
                 image, place = divmod(start + i, plane)
-                out_y, out_x = divmod(place, out_width)
+                out_y, out_x = divmod(place, size[1])
                 at = 0
-                for tap_y in range(window_rows):
+                for tap_y in range(kernel[0]):
                     y = out_y * strides[0] + tap_y * dilations[0] - pads[0]
-                    for tap_x in range(window_columns):
+                    for tap_x in range(kernel[1]):
                         column = out_x * strides[1] + tap_x * dilations[1] - pads[1]
                         if 0 <= y < height and 0 <= column < width:
                             for channel in range(depth):
@@ -144,49 +227,20 @@ def convolve(
                             for channel in range(depth):
                                 panel[i, at + channel] = 0
                         at += depth
-            for block in range(blocks):
-                first = block * _COLUMNS
-                count = min(_COLUMNS, outputs - first)
-                channel = group * outputs + first
-                _multiply(panel, packed[group, block], ends, sums, wide_sums, bias, channel, count, rows)
-                for i in range(rows):
-                    image, place = divmod(start + i, plane)
-                    out_y, out_x = divmod(place, out_width)
-                    row = result[image, out_y, out_x]
-                    if ends.size > 1:
-                        store_row(
-                            wide_sums[i],
-                            channel,
-                            count,
-                            multiplier,
-                            shift,
-                            two_roundings,
-                            result_zero_point,
-                            low,
-                            high,
-                            row,
-                        )
-                    elif narrow:
-                        for k in range(count):
-                            sums[i, k] += np.int32(bias[channel + k])
-                        store_row(
-                            sums[i], channel, count, multiplier, shift, two_roundings, result_zero_point, low, high, row
-                        )
-                    else:
-                        for k in range(count):
-                            wide_sums[i, k] = np.int64(sums[i, k]) + bias[channel + k]
-                        store_row(
-                            wide_sums[i],
-                            channel,
-                            count,
-                            multiplier,
-                            shift,
-                            two_roundings,
-                            result_zero_point,
-                            low,
-                            high,
-                            row,
-                        )
+            store_tile(
+                panel,
+                packed[group],
+                ends,
+                bias[group],
+                (multiplier[group], shift[group], two_roundings, zero_point, low, high),
+                outputs,
+                sums,
+                wide_sums,
+                spare,
+                result,
+                start,
+                group * outputs,
+            )
 
 
 @compiled
@@ -196,33 +250,23 @@ def convolve_depthwise(
     bias: Any,
     strides: Any,
     dilations: Any,
-    multiplier: Any,
-    shift: Any,
-    two_roundings: bool,
-    zero_point: Any,
-    low: Any,
-    high: Any,
+    scaling: Any,
     result: Any,
 ) -> None:
-    """Convolve each channel with its own filter, where sums fit 32 bits.
+    """Convolve each channel with its own filter.
 
     Args:
         padded: `[N, H, W, C]`, zero point subtracted, padding included.
-        weights: int32 `[KH, KW, C]`.
-        bias: int32 `[C]`.
+        weights: `[KH, KW, C]`, int32 where sums with bias fit, else int64.
+        bias: `[C]`, likewise.
         strides: vertical and horizontal.
         dilations: vertical and horizontal.
-        multiplier: see `Rescale`, and so on to `high`.
-        shift: see there.
-        two_roundings: see there.
-        zero_point: see there.
-        low: see there.
-        high: see there.
+        scaling: from `Rescale.arguments`.
         result: `[N, OH, OW, C]`, overwritten.
     """
     images, out_height, out_width, channels = result.shape
     window_rows, window_columns = weights.shape[0], weights.shape[1]
-    sums = np.empty(channels, np.int32)
+    sums = np.empty(channels, bias.dtype)
     by_three = window_rows == 3 and window_columns == 3
     for image in range(images):
         for out_y in range(out_height):
@@ -235,15 +279,15 @@ def convolve_depthwise(
                     for c in range(channels):
                         sums[c] = (
                             bias[c]
-                            + np.int32(row_0[x, c]) * weights[0, 0, c]
-                            + np.int32(row_0[x_1, c]) * weights[0, 1, c]
-                            + np.int32(row_0[x_2, c]) * weights[0, 2, c]
-                            + np.int32(row_1[x, c]) * weights[1, 0, c]
-                            + np.int32(row_1[x_1, c]) * weights[1, 1, c]
-                            + np.int32(row_1[x_2, c]) * weights[1, 2, c]
-                            + np.int32(row_2[x, c]) * weights[2, 0, c]
-                            + np.int32(row_2[x_1, c]) * weights[2, 1, c]
-                            + np.int32(row_2[x_2, c]) * weights[2, 2, c]
+                            + row_0[x, c] * weights[0, 0, c]
+                            + row_0[x_1, c] * weights[0, 1, c]
+                            + row_0[x_2, c] * weights[0, 2, c]
+                            + row_1[x, c] * weights[1, 0, c]
+                            + row_1[x_1, c] * weights[1, 1, c]
+                            + row_1[x_2, c] * weights[1, 2, c]
+                            + row_2[x, c] * weights[2, 0, c]
+                            + row_2[x_1, c] * weights[2, 1, c]
+                            + row_2[x_2, c] * weights[2, 2, c]
                         )
                 else:
                     for c in range(channels):
@@ -253,19 +297,8 @@ def convolve_depthwise(
                             elements = padded[image, y + tap_y * dilations[0], x + tap_x * dilations[1]]
                             factors = weights[tap_y, tap_x]
                             for c in range(channels):
-                                sums[c] += np.int32(elements[c]) * factors[c]
-                store_row(
-                    sums,
-                    0,
-                    channels,
-                    multiplier,
-                    shift,
-                    two_roundings,
-                    zero_point,
-                    low,
-                    high,
-                    result[image, out_y, out_x],
-                )
+                                sums[c] += elements[c] * factors[c]
+                store_row(sums, 0, channels, scaling, result[image, out_y, out_x])
 
 
 @compiled

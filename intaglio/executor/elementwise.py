@@ -42,6 +42,39 @@ def _look_up_pairs(x: Any, y: Any, table: Any, result: Any) -> None:
         result[k] = table[x[k], y[k]]
 
 
+@compiled
+def _quantize(x: Any, scale: Any, zero_point: Any, low: Any, high: Any, result: Any) -> None:
+    """`numerics.quantization.quantize` to at most 16 bits; the bounds are less the zero point."""
+    # Adding and subtracting 1.5 * 2^23 rounds floats below 2^22 to integers, halves to even.
+    rounding = np.float32(12582912.0)
+    for k in range(x.size):
+        steps = x[k] / scale
+        steps = np.float32(0.0) if np.isnan(steps) else steps
+        steps = min(max(steps, low), high)
+        result[k] = np.int32((steps + rounding) - rounding) + zero_point
+
+
+@kernel(QuantizeCastOp)
+def quantize_cast(op: QuantizeCastOp, constants: Constants) -> Kernel | None:
+    """Divide, round and saturate; by the interpreter's rule where there are several scales or wide integers."""
+    kind, dtype = tensor_type(op.result).get_element_type(), value_dtype(op.result)
+    small = dtype.kind in "iu" and dtype.itemsize <= 2
+    if not isinstance(kind, UniformQuantizedType) or not small or value_dtype(op.input) != np.float32:
+        return elementwise(op, constants)
+    scale, shape = np.float32(kind.scale), value_shape(op.result)
+    low, high = (np.float32(bound - kind.zero_point) for bound in (kind.storage_min, kind.storage_max))
+    if not (np.isfinite(scale) and scale > 0):
+        return None
+
+    def compute(operands: list[Array]) -> list[Array]:
+        x = operands[0]
+        result = np.empty((len(x), *shape), dtype)
+        _quantize(x.reshape(-1), scale, np.int32(kind.zero_point), low, high, result.reshape(-1))
+        return [result]
+
+    return compute
+
+
 @kernel(
     nn.ReluOp,
     nn.ClipOp,
@@ -57,7 +90,6 @@ def _look_up_pairs(x: Any, y: Any, table: Any, result: Any) -> None:
     nn.SelectOp,
     nn.CastOp,
     RequantizeOp,
-    QuantizeCastOp,
     DequantizeCastOp,
 )
 def elementwise(op: Operation, constants: Constants) -> Kernel | None:

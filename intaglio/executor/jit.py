@@ -21,11 +21,3 @@ _numba: Any = numba
 def compiled(function: Function) -> Function:
     """Compile a function when it is first called with arguments of a kind."""
     return cast(Function, _numba.njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)(function))
-
-
-def inlined(function: Function) -> Function:
-    """Compile a function into the body of those that call it, so that their loops are optimised together."""
-    return cast(
-        Function,
-        _numba.njit(cache=True, nogil=True, error_model="numpy", boundscheck=False, inline="always")(function),
-    )

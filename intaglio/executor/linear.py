@@ -5,19 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from intaglio.dialects import nn
 from intaglio.dialects.quant import requantization_mode
-from intaglio.executor.convolution import centered_and_padded, chunks, convolve, convolve_depthwise
+from intaglio.executor.convolution import centered_and_padded, chunks, convolve, convolve_depthwise, multiply
 from intaglio.executor.registry import Constants, Kernel, kernel
-from intaglio.executor.rescaling import Rescale, rescale_of
-from intaglio.executor.tiles import pack_columns
-from intaglio.interpreter.nn_linear import weight_scales
-from intaglio.interpreter.values import quantization, storage_bounds, tensor_type, value_dtype, value_shape
+from intaglio.executor.rescaling import Rescale, Scaling, in_blocks, rescale_of
+from intaglio.executor.tiles import COLUMNS, pack_parts
+from intaglio.interpreter.nn_linear import accumulator_bits, weight_scales
+from intaglio.interpreter.values import quantization, storage_bounds, value_dtype, value_shape
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -30,7 +30,6 @@ class _Packed:
 
     columns: NDArray[np.int16]
     ends: NDArray[np.int64]
-    sums_of_magnitudes: NDArray[np.int64]
 
 
 _CACHE_BYTES = 256 << 20
@@ -54,11 +53,10 @@ def _packed(weights: Array, groups: int, largest: int) -> _Packed | None:
         _cache.move_to_end(key)
         return _cache[key]
     matrices = weights.astype(np.int64).reshape(groups, weights.shape[0] // groups, -1)
-    ends = chunks(matrices, largest)
-    fits = matrices.size == 0 or int(np.abs(matrices).max()) < 1 << 15
-    packed = None
-    if ends is not None and fits:
-        packed = _Packed(pack_columns(matrices), ends, np.abs(matrices).sum(axis=2).reshape(-1))
+    # The lower part of wide weights is in -128 to 127, the upper one smaller than the weights.
+    parts = np.minimum(np.abs(matrices), 128) if int(np.abs(matrices).max(initial=0)) > 255 else matrices
+    ends = chunks(parts, largest)
+    packed = _Packed(pack_parts(matrices), ends) if ends is not None else None
     _cache[key] = packed
     while len(_cache) > 1 and sum(p.columns.nbytes for p in _cache.values() if p is not None) > _CACHE_BYTES:
         _cache.popitem(last=False)
@@ -73,50 +71,85 @@ class _Layer:
     largest: int
     weights: Array
     bias: NDArray[np.int64]
+    is_narrow: bool
     rescale: Rescale
-    result_dtype: np.dtype[Any]
+
+    def in_blocks(self, groups: int) -> tuple[Array, Scaling]:
+        """Bias and rescaling as the kernels take them."""
+        bias = self.bias.astype(np.int32) if self.is_narrow else self.bias
+        return in_blocks(bias, groups, COLUMNS), self.rescale.blocks(groups, COLUMNS).arguments
 
 
 def _layer(op: nn.Conv2dOp | nn.DenseOp, constants: Constants) -> _Layer | None:
-    """The layer, if it is quantized to 8 bits, its weights are constant and its sums are sure to fit 32 bits."""
+    """The layer, if it is quantized, its weights are constant, and its sums are sure to fit the accumulator."""
     if nn.is_accumulator(op.result):
         return None
     kind, result = quantization(op.input), quantization(op.result)
     weights = constants.get(1)
     if kind is None or result is None or weights is None or (op.bias is not None and 2 not in constants):
         return None
-    if value_dtype(op.input).itemsize > 1 or value_dtype(op.result).itemsize > 1:
-        return None
     outputs = weights.shape[0]
     bias = constants[2].astype(np.int64) if op.bias is not None else np.zeros(outputs, np.int64)
     limits = np.iinfo(value_dtype(op.input))
     largest = max(abs(int(limits.min) - kind.zero_point), abs(int(limits.max) - kind.zero_point))
-    stored = weights.astype(np.int64)
-    sums = np.abs(stored).reshape(outputs, -1).sum(axis=1) * largest + np.abs(bias)
-    if sums.size and int(sums.max()) > _INT32_MAX:
+    bits = accumulator_bits(kind)
+    sums = np.abs(weights.astype(np.int64)).reshape(outputs, -1).sum(axis=1) * largest + np.abs(bias)
+    worst = int(sums.max(initial=0))
+    if largest > 1 << 15 or worst >= 1 << (bits - 1):
         return None
-    mode = requantization_mode(op)
-    factors = kind.scale * weight_scales(op.weight) / result.scale
     rescale = rescale_of(
-        factors, mode, result.zero_point, storage_bounds(result, op.clamp), wide=False, channels=outputs
+        kind.scale * weight_scales(op.weight) / result.scale,
+        requantization_mode(op),
+        result.zero_point,
+        storage_bounds(result, op.clamp),
+        wide=bits > 32,
+        channels=outputs,
     )
     if rescale.two_roundings and int((sums << np.maximum(rescale.shift, 0)).max(initial=0)) > _INT32_MAX:
         return None
-    return _Layer(kind.zero_point, largest, weights, bias, rescale, value_dtype(op.result))
+    return _Layer(kind.zero_point, largest, weights, bias, worst <= _INT32_MAX, rescale)
 
 
 @kernel(nn.Conv2dOp)
 def conv2d(op: nn.Conv2dOp, constants: Constants) -> Kernel | None:
-    """Gather, multiply and requantize; one filter a channel has a kernel of its own."""
+    """Gather, multiply and requantize; one filter a channel has a kernel of its own, and so have single elements."""
     layer = _layer(op, constants)
     if layer is None:
         return None
-    groups = op.groups.value.data
+    groups, channels = op.groups.value.data, value_shape(op.input)[3]
+    pads = tuple(int(pad) for pad in op.pads.get_values())
+    if groups == channels == layer.weights.shape[0] and groups > 1:
+        return _depthwise(op, layer, pads)
+    if layer.weights.shape[1:3] == (1, 1) and groups == 1 and set(op.strides.get_values()) == {1} and not any(pads):
+        return _product(op, layer)
+    packed = _packed(layer.weights, groups, layer.largest)
+    if packed is None:
+        return None
+    bias, scaling = layer.in_blocks(groups)
+    kernel_size = _pair(layer.weights.shape[1:3])
     strides, dilations = _pair(op.strides.get_values()), _pair(op.dilations.get_values())
-    top, left, bottom, right = (int(pad) for pad in op.pads.get_values())
-    if groups == tensor_type(op.input).get_shape()[3] == layer.weights.shape[0] and groups > 1:
-        return _depthwise(op, layer, strides, dilations, (top, left, bottom, right))
-    return _dense_convolution(op, layer, groups, strides, dilations, (top, left))
+    shape, dtype = value_shape(op.result), value_dtype(op.result)
+
+    def compute(operands: list[Array]) -> list[Array]:
+        x = operands[0]
+        result = np.empty((len(x), *shape), dtype)
+        convolve(
+            x.reshape(-1, *x.shape[2:]),
+            layer.zero_point,
+            packed.columns,
+            packed.ends,
+            shape[1:3],
+            kernel_size,
+            strides,
+            pads[:2],
+            dilations,
+            bias,
+            scaling,
+            result.reshape(-1, shape[3]),
+        )
+        return [result]
+
+    return compute
 
 
 def _pair(values: Any) -> tuple[int, int]:
@@ -124,63 +157,21 @@ def _pair(values: Any) -> tuple[int, int]:
     return int(first), int(second)
 
 
-def _dense_convolution(
-    op: nn.Conv2dOp,
-    layer: _Layer,
-    groups: int,
-    strides: tuple[int, int],
-    dilations: tuple[int, int],
-    pads: tuple[int, int],
-) -> Kernel | None:
-    packed = _packed(layer.weights, groups, layer.largest)
-    if packed is None:
-        return None
-    kernel_size = _pair(layer.weights.shape[1:3])
-    shape = value_shape(op.result)
-
-    def compute(operands: list[Array]) -> list[Array]:
-        x = operands[0]
-        result = np.empty((len(x), *shape), layer.result_dtype)
-        convolve(
-            x.reshape(-1, *x.shape[2:]),
-            layer.zero_point,
-            packed.columns,
-            packed.ends,
-            layer.bias,
-            True,
-            kernel_size,
-            strides,
-            pads,
-            dilations,
-            *layer.rescale.arguments,
-            result.reshape(-1, *shape[1:]),
-        )
-        return [result]
-
-    return compute
-
-
-def _depthwise(
-    op: nn.Conv2dOp,
-    layer: _Layer,
-    strides: tuple[int, int],
-    dilations: tuple[int, int],
-    pads: tuple[int, int, int, int],
-) -> Kernel:
+def _depthwise(op: nn.Conv2dOp, layer: _Layer, pads: tuple[int, ...]) -> Kernel:
     top, left, bottom, right = pads
     batch, height, width, channels = value_shape(op.input)
-    weights = np.ascontiguousarray(np.moveaxis(layer.weights[..., 0], 0, -1).astype(np.int32))
-    bias = layer.bias.astype(np.int32)
-    shape = value_shape(op.result)
+    dtype_of_sums = np.int32 if layer.is_narrow else np.int64
+    weights = np.ascontiguousarray(np.moveaxis(layer.weights[..., 0], 0, -1).astype(dtype_of_sums))
+    bias, scaling = layer.bias.astype(dtype_of_sums), layer.rescale.arguments
+    strides, dilations = _pair(op.strides.get_values()), _pair(op.dilations.get_values())
+    shape, dtype = value_shape(op.result), value_dtype(op.result)
 
     def compute(operands: list[Array]) -> list[Array]:
         x = operands[0]
-        result = np.empty((len(x), *shape), layer.result_dtype)
+        result = np.empty((len(x), *shape), dtype)
         padded = np.empty((len(x) * batch, top + height + bottom, left + width + right, channels), np.int16)
         centered_and_padded(x.reshape(-1, height, width, channels), layer.zero_point, (top, left), padded)
-        convolve_depthwise(
-            padded, weights, bias, strides, dilations, *layer.rescale.arguments, result.reshape(-1, *shape[1:])
-        )
+        convolve_depthwise(padded, weights, bias, strides, dilations, scaling, result.reshape(-1, *shape[1:]))
         return [result]
 
     return compute
@@ -188,33 +179,25 @@ def _depthwise(
 
 @kernel(nn.DenseOp)
 def dense(op: nn.DenseOp, constants: Constants) -> Kernel | None:
-    """A convolution of one position: all leading dimensions of the input are positions."""
+    """Multiply rows and requantize: all leading dimensions of the input are rows."""
     layer = _layer(op, constants)
-    if layer is None:
-        return None
-    outputs, depth = layer.weights.shape
-    packed = _packed(cast(Array, layer.weights.reshape(outputs, 1, 1, depth)), 1, layer.largest)
+    return _product(op, layer) if layer is not None else None
+
+
+def _product(op: nn.Conv2dOp | nn.DenseOp, layer: _Layer) -> Kernel | None:
+    packed = _packed(layer.weights, 1, layer.largest)
     if packed is None:
         return None
-    shape = value_shape(op.result)
+    bias, scaling = layer.in_blocks(1)
+    bias, scaling = bias[0], (scaling[0][0], scaling[1][0], *scaling[2:])
+    columns, depth = packed.columns[0], layer.weights[0].size
+    shape, dtype = value_shape(op.result), value_dtype(op.result)
 
     def compute(operands: list[Array]) -> list[Array]:
         x = operands[0]
-        result = np.empty((len(x), *shape), layer.result_dtype)
-        convolve(
-            x.reshape(1, 1, -1, depth),
-            layer.zero_point,
-            packed.columns,
-            packed.ends,
-            layer.bias,
-            True,
-            (1, 1),
-            (1, 1),
-            (0, 0),
-            (1, 1),
-            *layer.rescale.arguments,
-            result.reshape(1, 1, -1, outputs),
-        )
+        result = np.empty((len(x), *shape), dtype)
+        rows = result.reshape(-1, shape[-1])
+        multiply(x.reshape(-1, depth), layer.zero_point, columns, packed.ends, bias, scaling, rows)
         return [result]
 
     return compute

@@ -15,12 +15,6 @@ from intaglio.interpreter.registry import find_rule
 from intaglio.interpreter.values import value_dtype, value_shape
 
 
-@kernel(nn.MaxPool2dOp, nn.AvgPool2dOp)
-def pool(op: nn.PoolOp, constants: Constants) -> Kernel | None:
-    """Windows never reach across images."""
-    return _merged(op, constants)
-
-
 @kernel(nn.SoftmaxOp, nn.LayerNormOp, nn.RmsNormOp)
 def normalize(op: nn.SoftmaxOp | nn.LayerNormOp | nn.RmsNormOp, constants: Constants) -> Kernel | None:
     """Rows are along another dimension than the first."""

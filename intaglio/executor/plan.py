@@ -74,7 +74,7 @@ class Plan:
         builder = find_builder(op)
         try:
             native = builder(op, known) if builder is not None else None
-        except ValueError:
+        except (ValueError, UserError):
             native = None  # the rule says the same, with the operation named, when it runs
         compute = native or _one_by_one(rule, frozenset(known), len(op.results))
         self.steps.append(Step(op, compute, native is not None))

@@ -6,17 +6,21 @@ all others, with the multipliers and shifts that `numerics` chooses.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from intaglio.executor.jit import inlined
+from intaglio.executor.jit import compiled
 from intaglio.numerics.rescaling import rescaling
 from intaglio.params import RequantizationMode
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+
+Scaling = tuple[Array, Array, bool, np.int64, np.int64, np.int64]
+"""`Rescale` as kernels take it: one tuple of its attributes."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,13 @@ class Rescale:
     low: int
     high: int
 
+    def blocks(self, groups: int, block: int) -> Rescale:
+        """The same for kernels that work on blocks of channels of a group: `[groups, channels]`, padded."""
+        rows = [in_blocks(array, groups, block) for array in (self.multiplier, self.shift)]
+        return replace(self, multiplier=rows[0], shift=rows[1])
+
     @property
-    def arguments(self) -> tuple[Array, Array, bool, np.int64, np.int64, np.int64]:
+    def arguments(self) -> Scaling:
         """The attributes in the order and types that kernels take them in."""
         return (
             self.multiplier,
@@ -50,6 +59,14 @@ class Rescale:
             np.int64(self.low),
             np.int64(self.high),
         )
+
+
+def in_blocks(channels: NDArray[Any], groups: int, block: int) -> NDArray[Any]:
+    """Values of channels as `[groups, channels of a group]`, padded with ones to a multiple of `block`."""
+    rows = channels.reshape(groups, -1)
+    padded = np.ones((groups, -(-rows.shape[1] // block) * block), channels.dtype)
+    padded[:, : rows.shape[1]] = rows
+    return padded
 
 
 def rescale_of(
@@ -78,14 +95,14 @@ def rescale_of(
     return Rescale(rows[0], rows[1], two_roundings, zero_point, *bounds)
 
 
-@inlined
+@compiled
 def scaled_once(value: Any, multiplier: Any, shift: Any) -> Any:
     """`(value * multiplier + 2^(shift-1)) >> shift` in 64 bits."""
     shift_64 = np.int64(shift)
     return (np.int64(value) * np.int64(multiplier) + (np.int64(1) << (shift_64 - np.int64(1)))) >> shift_64
 
 
-@inlined
+@compiled
 def scaled_twice(value: Any, multiplier: Any, exponent: Any) -> Any:
     """`numerics.requantization.tflite_apply_scale` of one value."""
     left = np.int64(max(exponent, 0))
@@ -100,25 +117,15 @@ def scaled_twice(value: Any, multiplier: Any, exponent: Any) -> Any:
     return (high >> right) + (np.int64(1) if (high & mask) > threshold else np.int64(0))
 
 
-@inlined
-def store_row(
-    sums: Any,
-    first: int,
-    count: int,
-    multiplier: Any,
-    shift: Any,
-    two_roundings: bool,
-    zero_point: Any,
-    low: Any,
-    high: Any,
-    result: Any,
-) -> None:
-    """Requantize sums of channels `first` to `first + count` into a row of results, from its element `first` on."""
+@compiled
+def store_row(sums: Any, first: int, count: int, scaling: Any, result: Any) -> None:
+    """Requantize sums of the channels from `first` on into a row of results; `scaling` is `Rescale.arguments`."""
+    multiplier, shift, two_roundings, zero_point, low, high = scaling
     if two_roundings:
         for k in range(count):
             scaled = scaled_twice(sums[k], multiplier[first + k], shift[first + k]) + zero_point
-            result[first + k] = min(max(scaled, low), high)
+            result[k] = min(max(scaled, low), high)
     else:
         for k in range(count):
             scaled = scaled_once(sums[k], multiplier[first + k], shift[first + k]) + zero_point
-            result[first + k] = min(max(scaled, low), high)
+            result[k] = min(max(scaled, low), high)

@@ -51,9 +51,12 @@ ROWS = 8 if LANES == 16 else 4
 """Rows of a tile. Its sums fill half of the vector registers: 32 of 512 bits, 16 of narrower ones."""
 
 _VECTORS = 2
+_VECTOR_BYTES = 4 * LANES
 
 COLUMNS = _VECTORS * LANES
 """Columns of a tile."""
+
+_HALF, _WORD, _SIZE = _llvm.IntType(16), _llvm.IntType(32), _llvm.IntType(64)
 
 
 def _constant(kind: Any, value: Any) -> Any:
@@ -73,53 +76,86 @@ def _multiply_pairs(builder: Any, a: Any, b: Any, sums: Any) -> Any:
     return builder.add(*products)
 
 
-def _generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    """The code of `multiply_tile`: one loop over pairs, with the sums as its variables."""
-    rows_at, row_bytes, columns_at, pairs, sums_at = arguments
-    word, half, size = _llvm.IntType(32), _llvm.IntType(16), _llvm.IntType(64)
-    elements, sums = _llvm.VectorType(half, 2 * LANES), _llvm.VectorType(word, LANES)
-    zeros = _constant(sums, [0] * LANES)
-    vector_bytes = 4 * LANES
-    row_addresses = [builder.add(rows_at, builder.mul(row_bytes, _constant(size, row))) for row in range(ROWS)]
+def _load(builder: Any, address: Any, kind: Any, align: int) -> Any:
+    loaded = builder.load(builder.inttoptr(address, kind.as_pointer()))
+    loaded.align = align
+    return loaded
 
-    def load(address: Any, kind: Any) -> Any:
-        loaded = builder.load(builder.inttoptr(address, kind.as_pointer()))
-        loaded.align = 2
-        return loaded
 
+def _broadcast(builder: Any, scalar: Any, kind: Any) -> Any:
+    first = builder.insert_element(_constant(kind, _llvm.Undefined), scalar, _constant(_WORD, 0))
+    lanes = _constant(_llvm.VectorType(_WORD, kind.count), [0] * kind.count)
+    return builder.shuffle_vector(first, first, lanes)
+
+
+def _sums(builder: Any, rows_at: Any, row_bytes: Any, columns_at: Any, pairs: Any) -> list[list[Any]]:
+    """The sums of a tile, one vector for each row and `LANES` columns: a loop over pairs with the sums as variables."""
+    elements, sums = _llvm.VectorType(_HALF, 2 * LANES), _llvm.VectorType(_WORD, LANES)
+    row_addresses = [builder.add(rows_at, builder.mul(row_bytes, _constant(_SIZE, row))) for row in range(ROWS)]
     before = builder.block
-    loop, after = builder.append_basic_block("pairs"), builder.append_basic_block("store")
+    loop, after = builder.append_basic_block("pairs"), builder.append_basic_block("after")
     builder.branch(loop)
     builder.position_at_end(loop)
-    pair = builder.phi(size)
-    pair.add_incoming(_constant(size, 0), before)
+    pair = builder.phi(_SIZE)
+    pair.add_incoming(_constant(_SIZE, 0), before)
     totals = [[builder.phi(sums) for _ in range(_VECTORS)] for _ in range(ROWS)]
-    column_address = builder.add(columns_at, builder.mul(pair, _constant(size, _VECTORS * vector_bytes)))
+    column_address = builder.add(columns_at, builder.mul(pair, _constant(_SIZE, _VECTORS * _VECTOR_BYTES)))
     columns = [
-        load(builder.add(column_address, _constant(size, vector * vector_bytes)), elements)
+        _load(builder, builder.add(column_address, _constant(_SIZE, vector * _VECTOR_BYTES)), elements, 2)
         for vector in range(_VECTORS)
     ]
-    offset = builder.mul(pair, _constant(size, 4))
+    offset = builder.mul(pair, _constant(_SIZE, 4))
     results: list[list[Any]] = []
     for row in range(ROWS):
-        scalar = load(builder.add(row_addresses[row], offset), word)
-        first = builder.insert_element(_constant(sums, _llvm.Undefined), scalar, _constant(word, 0))
-        broadcast = builder.bitcast(builder.shuffle_vector(first, first, zeros), elements)
+        scalar = _load(builder, builder.add(row_addresses[row], offset), _WORD, 2)
+        broadcast = builder.bitcast(_broadcast(builder, scalar, sums), elements)
         products = [_multiply_pairs(builder, broadcast, column, sums) for column in columns]
         results.append([builder.add(*both) for both in zip(totals[row], products, strict=True)])
-    following = builder.add(pair, _constant(size, 1))
+    following = builder.add(pair, _constant(_SIZE, 1))
     pair.add_incoming(following, loop)
     for row in range(ROWS):
         for vector in range(_VECTORS):
-            totals[row][vector].add_incoming(zeros, before)
+            totals[row][vector].add_incoming(_constant(sums, [0] * LANES), before)
             totals[row][vector].add_incoming(results[row][vector], loop)
     builder.cbranch(builder.icmp_signed("<", following, pairs), loop, after)
     builder.position_at_end(after)
-    for row in range(ROWS):
-        for vector in range(_VECTORS):
-            place = _constant(size, (row * _VECTORS + vector) * vector_bytes)
-            address = builder.inttoptr(builder.add(sums_at, place), sums.as_pointer())
-            builder.store(results[row][vector], address).align = 4
+    return results
+
+
+def _generate_sums(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """The code of `multiply_tile`."""
+    *factors, sums_at = arguments
+    for row, vectors in enumerate(_sums(builder, *factors)):
+        for vector, value in enumerate(vectors):
+            place = _constant(_SIZE, (row * _VECTORS + vector) * _VECTOR_BYTES)
+            address = builder.inttoptr(builder.add(sums_at, place), value.type.as_pointer())
+            builder.store(value, address).align = 4
+    return context.get_dummy_value()
+
+
+def _generate_bytes(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """The code of `multiply_tile_to_bytes`: all constants of a column stay in registers while rows are stored."""
+    *factors, bias_at, multiplier_at, shift_at, zero_point, low, high, result_at, result_bytes = arguments
+    rows = _sums(builder, *factors)
+    narrow, wide = _llvm.VectorType(_WORD, LANES), _llvm.VectorType(_SIZE, LANES)
+    stored = _llvm.VectorType(_llvm.IntType(8), LANES)
+    zeros, lows, highs = (_broadcast(builder, scalar, wide) for scalar in (zero_point, low, high))
+    for vector in range(_VECTORS):
+        place = _constant(_SIZE, vector * _VECTOR_BYTES)
+        bias, multiplier, shift = (
+            _load(builder, builder.add(address, place), narrow, 4) for address in (bias_at, multiplier_at, shift_at)
+        )
+        multipliers, shifts = builder.sext(multiplier, wide), builder.zext(shift, wide)
+        halves = builder.shl(_constant(wide, [1] * LANES), builder.sub(shifts, _constant(wide, [1] * LANES)))
+        for row in range(ROWS):
+            total = builder.sext(builder.add(rows[row][vector], bias), wide)
+            scaled = builder.ashr(builder.add(builder.mul(total, multipliers), halves), shifts)
+            scaled = builder.add(scaled, zeros)
+            scaled = builder.select(builder.icmp_signed("<", scaled, lows), lows, scaled)
+            scaled = builder.select(builder.icmp_signed(">", scaled, highs), highs, scaled)
+            offset = builder.add(builder.mul(result_bytes, _constant(_SIZE, row)), _constant(_SIZE, vector * LANES))
+            address = builder.inttoptr(builder.add(result_at, offset), stored.as_pointer())
+            builder.store(builder.trunc(scaled, stored), address).align = 1
     return context.get_dummy_value()
 
 
@@ -137,7 +173,45 @@ def multiply_tile(typing_context: Any, rows: Any, row_bytes: Any, columns: Any, 
         pairs: number of pairs to multiply, at least 1.
         sums: address of the int32 sums `[ROWS, COLUMNS]`, which are overwritten.
     """
-    return _types.void(_types.intp, _types.intp, _types.intp, _types.intp, _types.intp), _generate
+    return _types.void(*[_types.intp] * 5), _generate_sums
+
+
+@_intrinsic
+def multiply_tile_to_bytes(
+    typing_context: Any,
+    rows: Any,
+    row_bytes: Any,
+    columns: Any,
+    pairs: Any,
+    bias: Any,
+    multiplier: Any,
+    shift: Any,
+    zero_point: Any,
+    low: Any,
+    high: Any,
+    result: Any,
+    result_bytes: Any,
+) -> Any:
+    """Multiply a tile and store it requantized with one rounding, inside compiled code.
+
+    The arguments are integers of the size of a pointer, and sums with bias must fit 32 bits.
+
+    Args:
+        typing_context: Numba's; not given by the caller.
+        rows: see `multiply_tile`.
+        row_bytes: see there.
+        columns: see there.
+        pairs: see there.
+        bias: address of int32 `[COLUMNS]`.
+        multiplier: likewise.
+        shift: likewise, 1 to 62.
+        zero_point: of the result.
+        low: smallest stored value.
+        high: largest stored value.
+        result: address of the first byte of `ROWS` rows of `COLUMNS` bytes.
+        result_bytes: distance of these rows.
+    """
+    return _types.void(*[_types.intp] * 12), _generate_bytes
 
 
 def pack_columns(matrix: NDArray[Any]) -> NDArray[np.int16]:
@@ -157,3 +231,21 @@ def pack_columns(matrix: NDArray[Any]) -> NDArray[np.int16]:
     split = padded.reshape(*outer, blocks, COLUMNS, pairs, 2)
     packed = np.ascontiguousarray(np.moveaxis(split, -3, -2)).reshape(*outer, blocks, pairs, 2 * COLUMNS)
     return packed
+
+
+def pack_parts(matrix: NDArray[Any]) -> NDArray[np.int16]:
+    """Pack integers of up to 16 bits; those of more than 9 in two parts, of which the second counts 256 times.
+
+    Products with 9 bits fit pairs of 32 bits whatever the other operand is.
+
+    Args:
+        matrix: values of shape `(..., columns, depth)`.
+
+    Returns:
+        Shape `(..., parts, blocks, pairs, 2 * COLUMNS)`, see `pack_columns`.
+    """
+    if not matrix.size or -256 <= int(matrix.min()) <= int(matrix.max()) <= 255:
+        return pack_columns(matrix)[..., None, :, :, :]
+    wide = matrix.astype(np.int32)
+    upper = (wide + 128) >> 8
+    return np.stack([pack_columns(wide - (upper << 8)), pack_columns(upper)], axis=-4)

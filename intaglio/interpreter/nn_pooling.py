@@ -19,6 +19,7 @@ from intaglio.interpreter.values import (
     storage_bounds,
     tensor_type,
     value_dtype,
+    value_shape,
 )
 from intaglio.numerics.averaging import pooled_mean
 from intaglio.numerics.rescaling import store
@@ -46,18 +47,34 @@ def max_pool2d(op: nn.MaxPool2dOp, operands: list[Array]) -> list[Array]:
     return [rounded(np.maximum.reduce(list(taps(in_double(x), op, -np.inf))), op.result)]
 
 
+def window_counts(op: nn.AvgPool2dOp) -> Array:
+    """How many elements each window has: those inside the input, or all where padding counts; `[1, OH, OW, 1]`."""
+    inside = np.ones((1, *value_shape(op.input)[1:3], 1), np.int64)
+    return np.add.reduce(list(taps(inside, op, 1 if op.count_include_pad.value.data else 0)))
+
+
 @rule(nn.AvgPool2dOp)
 def avg_pool2d(op: nn.AvgPool2dOp, operands: list[Array]) -> list[Array]:
     """The sum of the elements inside the input over their number, or the window's size if padding counts."""
     x = operands[0]
-    inside = np.ones((1, *x.shape[1:3], 1), np.int64)
-    counts: Array = np.add.reduce(list(taps(inside, op, 1 if op.count_include_pad.value.data else 0)))
+    counts = window_counts(op)
     kind, result = quantization(op.input), quantization(op.result)
     if kind is None or result is None:
         total = np.add.reduce(list(taps(in_double(x), op, 0.0)))
         return [rounded(total / counts, op.result, op.clamp)]
-    mode = requantization_mode(op)
-    total = np.add.reduce(list(taps(centered(x, kind), op, 0)))
+    return [stored_means(op, np.add.reduce(list(taps(centered(x, kind), op, 0))), counts)]
+
+
+def stored_means(op: nn.AvgPool2dOp, total: Array, counts: Array) -> Array:
+    """The stored means of quantized windows.
+
+    Args:
+        op: the operation.
+        total: sums of stored values less their zero point, `[N, OH, OW, C]`.
+        counts: elements of the windows, `[1, OH, OW, 1]`.
+    """
+    kind, result, mode = quantization(op.input), quantization(op.result), requantization_mode(op)
+    assert kind is not None and result is not None
     stored = np.empty(total.shape, value_dtype(op.result))
     for count in np.unique(counts):
         same_count = np.broadcast_to(counts == count, total.shape)
@@ -65,4 +82,4 @@ def avg_pool2d(op: nn.AvgPool2dOp, operands: list[Array]) -> list[Array]:
             total[same_count], int(count), kind.zero_point, kind.scale, result.scale, bits_of(kind), mode
         )
         stored[same_count] = store(mean, result.zero_point, *storage_bounds(result, op.clamp))
-    return [stored]
+    return stored
