@@ -42,6 +42,7 @@ LAYERS = (
     ("targets.simulator",),
     ("runtime",),
     ("",),  # the modules of the package itself: phases and the Python interface
+    ("search",),
     ("tools",),
 )
 """A module imports from its own layer and the ones before it. The longest prefix counts."""

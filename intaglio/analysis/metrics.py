@@ -55,6 +55,8 @@ class Statistic(Generic[State, Result]):
         finish: makes the figure of the last state.
         needs_label: whether samples must have labels.
         needs_reference: whether samples must come with the float model's answers.
+        highest: the largest figure that a state can still lead to, given how many samples are to come; None where there
+            is no bound. It lets an evaluation end as soon as a target is out of reach.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Statistic(Generic[State, Result]):
     finish: Callable[[State], Result]
     needs_label: bool = False
     needs_reference: bool = False
+    highest: Callable[[State, int], Result] | None = None
 
     def of(self, samples: Iterable[tuple[Sequence[Array], GroundTruth]]) -> Result:
         """The figure of some samples.
@@ -110,6 +113,7 @@ def mean(
     *,
     needs_label: bool = False,
     needs_reference: bool = False,
+    largest: float | None = None,
 ) -> Criterion:
     """The mean of a score over the samples.
 
@@ -118,6 +122,7 @@ def mean(
         name: what reports call it.
         needs_label: see `Statistic`.
         needs_reference: see `Statistic`.
+        largest: the largest score that a sample can have, if there is one.
     """
 
     def update(state: tuple[float, int], outputs: Sequence[Array], truth: GroundTruth) -> tuple[float, int]:
@@ -127,7 +132,14 @@ def mean(
     def finish(state: tuple[float, int]) -> float:
         return state[0] / state[1] if state[1] else math.nan
 
-    return Statistic(name, lambda: (0.0, 0), update, finish, needs_label, needs_reference)
+    def highest(state: tuple[float, int], remaining: int) -> float:
+        # The mean so far is at most `largest`, so that samples left out later could only lower this.
+        assert largest is not None
+        count = state[1] + remaining
+        return (state[0] + largest * remaining) / count if count else largest
+
+    bound = None if largest is None else highest
+    return Statistic(name, lambda: (0.0, 0), update, finish, needs_label, needs_reference, bound)
 
 
 def _is_known(label: Any) -> bool:
@@ -149,12 +161,12 @@ def top1() -> Criterion:
 
     Samples with a negative label are left out.
     """
-    return mean(_top1, "top1", needs_label=True)
+    return mean(_top1, "top1", needs_label=True, largest=1.0)
 
 
 def agreement() -> Criterion:
     """The share of samples with the largest value of the first output at the float model's place."""
-    return mean(_agreement, "agreement", needs_reference=True)
+    return mean(_agreement, "agreement", needs_reference=True, largest=1.0)
 
 
 _SCORE_LIMIT = 10_000_000

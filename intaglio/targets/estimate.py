@@ -48,7 +48,7 @@ _ELEMENTWISE: Mapping[type[Operation], str] = {
 }
 """The vector instruction of each operation without windows."""
 
-_FREE = (nn.ReshapeOp,)
+_FREE = (nn.ReshapeOp, quant.ObserveOp)
 """Operations that move nothing."""
 
 

@@ -1,0 +1,243 @@
+"""Evaluating a network in many precisions, bit for bit as the accelerator computes it.
+
+The calibrated module is quantized anew for every choice and run by the executor. Values that an earlier evaluation has
+computed for the same samples are not computed again (`intaglio.search.values`), so that a change near the output costs
+little. An evaluation whose score can no longer reach what is wanted stops early.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from xdsl.dialects import func
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Operation, SSAValue
+
+from intaglio.analysis.metrics import Criterion, GroundTruth
+from intaglio.errors import UserError
+from intaglio.executor import Executor
+from intaglio.frontend.exporter import main_function
+from intaglio.passes.calibration.float_graph import FloatGraph
+from intaglio.passes.quantization.node_settings import set_config
+from intaglio.precision import NodeConfig, Precision
+from intaglio.search.evaluations import Outcome, Task
+from intaglio.search.groups import grouped_operations
+from intaglio.search.problem import Choice
+from intaglio.search.values import ArrayCache, ValueNumbers
+from intaglio.search.work import macs_of
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+Quantize = Callable[[ModuleOp], None]
+"""Quantizes a calibrated module in place, by the precisions written on its operations."""
+
+_PART = 100
+"""Samples that are run together, after which an evaluation may stop."""
+
+_CACHE_BYTES = 768 << 20
+
+
+@dataclass(frozen=True)
+class EvaluationData:
+    """Samples to evaluate on.
+
+    Attributes:
+        feeds: `[N, *shape]` for each input by name.
+        labels: `[N, ...]`, or None where there are none.
+    """
+
+    feeds: Mapping[str, Array]
+    labels: Array | None = None
+
+    def __len__(self) -> int:
+        """How many samples there are."""
+        return len(next(iter(self.feeds.values())))
+
+    def part(self, start: int, stop: int) -> dict[str, Array]:
+        """The inputs of some samples."""
+        return {name: array[start:stop] for name, array in self.feeds.items()}
+
+
+class NetworkEvaluator:
+    """Carries out evaluations of a network.
+
+    Args:
+        module: at the end of the phase `calibrate`; it must not change afterwards.
+        quantize: makes a quantized module of a clone of it.
+        precisions: what indices in a choice stand for.
+        data: for scores.
+        analysis_data: for noise.
+        criterion: makes a score, the higher the better.
+        cache_bytes: how much memory to keep values in.
+
+    Raises:
+        UserError: there is no data, or it does not fit the inputs.
+    """
+
+    def __init__(
+        self,
+        module: ModuleOp,
+        quantize: Quantize,
+        precisions: Sequence[Precision],
+        data: EvaluationData,
+        analysis_data: EvaluationData,
+        criterion: Criterion,
+        cache_bytes: int = _CACHE_BYTES,
+    ) -> None:
+        self._module = module
+        self._quantize = quantize
+        self._configs = [NodeConfig(precision=precision) for precision in precisions]
+        self._places = _places(module)
+        self._data, self._analysis = data, analysis_data
+        self._criterion = criterion
+        self._numbers = ValueNumbers()
+        self._cache = ArrayCache(cache_bytes)
+        self._float = FloatGraph(module)
+        self._references: dict[int, list[Array]] = {}
+        for samples in (data, analysis_data):
+            if not samples.feeds or not len(samples):
+                raise UserError("there are no samples to evaluate on")
+            if missing := set(self._float.shapes) ^ set(samples.feeds):
+                raise UserError(
+                    f"the data and the model differ in their inputs: {', '.join(sorted(missing))}",
+                    hint=f"the model takes {', '.join(self._float.shapes)}",
+                )
+
+    def __call__(self, task: Task) -> Outcome:
+        """Carry a task out.
+
+        Raises:
+            UserError: the choice cannot be quantized, or the metric failed.
+        """
+        variant = _Variant(self.quantized(task.choice), self._numbers, self._cache)
+        return self._noise(variant) if task.kind == "noise" else self._score(variant, task.at_least)
+
+    def quantized(self, choice: Choice) -> ModuleOp:
+        """The network with a precision for each group."""
+        module = self._module.clone()
+        operations = list(module.walk())
+        for places, index in zip(self._places, choice, strict=True):
+            for place in places:
+                set_config(operations[place], self._configs[index])
+        self._quantize(module)
+        return module
+
+    def float_score(self) -> float:
+        """The score of the float network."""
+        references = self._reference(self._data)
+        return self._criterion.of(
+            ([output[k] for output in references], self._truth(k, references)) for k in range(len(self._data))
+        )
+
+    def _reference(self, data: EvaluationData) -> list[Array]:
+        """What the float network answers, `[N, *shape]` for each output."""
+        if id(data) not in self._references:
+            rows = [self._float.run(data.part(k, k + 1) | _sample(data, k))[0] for k in range(len(data))]
+            self._references[id(data)] = [np.stack(column) for column in zip(*rows, strict=True)]
+        return self._references[id(data)]
+
+    def _truth(self, index: int, references: list[Array] | None) -> GroundTruth:
+        label = None if self._data.labels is None else self._data.labels[index]
+        return GroundTruth(label, None if references is None else [output[index] for output in references])
+
+    def _noise(self, variant: _Variant) -> Outcome:
+        """Mean squared error of the outputs, each relative to the mean square of the float one."""
+        references = self._reference(self._analysis)
+        errors = np.zeros(len(references))
+        powers = [float(np.square(reference, dtype=np.float64).sum()) or 1.0 for reference in references]
+        for start in range(0, len(self._analysis), _PART):
+            stop = start + _PART
+            outputs = variant.run(("noise", start), self._analysis.part(start, stop))
+            for index, (output, reference) in enumerate(zip(outputs, references, strict=True)):
+                difference = output.astype(np.float64) - reference[start:stop]
+                errors[index] += float(np.square(difference).sum())
+        return Outcome(float((errors / powers).mean()), macs=variant.macs)
+
+    def _score(self, variant: _Variant, at_least: float | None) -> Outcome:
+        criterion, count = self._criterion, len(self._data)
+        references = self._reference(self._data) if criterion.needs_reference else None
+        state = criterion.start()
+        for start in range(0, count, _PART):
+            stop = min(start + _PART, count)
+            outputs = variant.run(("score", start), self._data.part(start, stop))
+            for k in range(start, stop):
+                truth = self._truth(k, references)
+                criterion.check(truth, k)
+                state = criterion.update(state, [output[k - start] for output in outputs], truth)
+            if at_least is not None and criterion.highest is not None and stop < count:
+                bound = float(criterion.highest(state, count - stop))
+                if bound < at_least:
+                    return Outcome(bound, is_bound=True, macs=variant.macs)
+        return Outcome(float(criterion.finish(state)), macs=variant.macs)
+
+
+def _sample(data: EvaluationData, index: int) -> dict[str, Array]:
+    return {name: array[index] for name, array in data.feeds.items()}
+
+
+def _places(module: ModuleOp) -> list[list[int]]:
+    """Where the operations of each group stand in the module's walk, which clones repeat."""
+    place_of: dict[Operation, int] = {op: place for place, op in enumerate(module.walk())}
+    return [[place_of[op] for op in operations] for operations in grouped_operations(module)]
+
+
+class _Variant:
+    """A quantized module, run from what is known of it.
+
+    Attributes:
+        macs: multiplications with accumulation carried out so far.
+    """
+
+    def __init__(self, module: ModuleOp, numbers: ValueNumbers, cache: ArrayCache) -> None:
+        self._executor = Executor(module)
+        self._function: func.FuncOp = main_function(module)
+        self._numbers = numbers.of(self._function)
+        self._cache = cache
+        self.macs = 0
+
+    def run(self, part: tuple[str, int], feeds: Mapping[str, Array]) -> list[Array]:
+        """The outputs for some samples, `[n, *shape]` in the order of the function.
+
+        Args:
+            part: which samples these are.
+            feeds: `[n, *shape]` by name.
+        """
+        block = self._function.body.block
+        returned = block.last_op
+        assert returned is not None
+        given: dict[SSAValue, Array] = {}
+        computed: dict[Operation, None] = {}
+        waiting = list(returned.operands)
+        while waiting:
+            value = waiting.pop()
+            if value in given:
+                continue
+            key = (part, self._numbers[value])
+            owner = value.owner
+            if key in self._cache:
+                given[value] = self._cache[key]
+            elif isinstance(owner, Operation):
+                if owner not in computed:
+                    computed[owner] = None
+                    waiting.extend(owner.operands)
+            else:
+                given[value] = self._feed(value, feeds)
+        kept = [op.results[0] for op in computed if macs_of(op) or len(op.operands) > 1]
+        count = len(next(iter(feeds.values())))
+        self.macs += count * sum(map(macs_of, computed))
+        result = self._executor.run_from({**given}, watched=kept) if computed else None
+        if result is not None:
+            for value in kept:
+                self._cache[part, self._numbers[value]] = result.stored[value]
+            for value, array in zip(returned.operands, result.outputs.values(), strict=True):
+                self._cache[part, self._numbers[value]] = array
+            return list(result.outputs.values())
+        return [given[value] for value in returned.operands]
+
+    def _feed(self, value: SSAValue, feeds: Mapping[str, Array]) -> Array:
+        arguments = self._function.body.block.args
+        name = next(name for name, argument in zip(self._executor.inputs, arguments, strict=True) if argument is value)
+        return np.ascontiguousarray(feeds[name])

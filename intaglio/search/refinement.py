@@ -1,0 +1,147 @@
+"""Local refinement of a good choice: what along a path had to come together is tried apart.
+
+Sensitivities are measured one group at a time and their sum is an estimate, so that some groups of a choice found
+along a path are wide for nothing. Each is tried narrower by itself (a drop), the one that seems to matter least for
+what it costs first; then pairs, one narrower and one wider, as long as that saves (a swap).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from intaglio.search.evaluations import Evaluations
+from intaglio.search.problem import Choice, Float64Array, Problem
+
+
+def dropped(
+    problem: Problem, noise: Float64Array, evaluations: Evaluations, choice: Choice, target: float, limit: int
+) -> Choice:
+    """The choice with groups made cheaper one after another while the score stays at least `target`.
+
+    Args:
+        problem: groups and costs.
+        noise: `[groups, precisions]`, from phase 1.
+        evaluations: carries evaluations out.
+        choice: a choice that is good enough.
+        target: the score to keep.
+        limit: the largest number of evaluations.
+
+    Returns:
+        A choice that is good enough and costs no more.
+    """
+    evaluations.begin("drops", limit)
+    tried: set[tuple[int, int]] = set()
+    for _ in range(limit):
+        step = next((step for step in _drops(problem, noise, choice) if step not in tried), None)
+        if step is None:
+            break
+        tried.add(step)
+        candidate = problem.with_group(choice, *step)
+        if evaluations.score(candidate, target) >= target:
+            choice = candidate
+            evaluations.say(f"{problem.groups.groups[step[0]].name} does with {problem.precisions[step[1]]}")
+    return choice
+
+
+def _drops(problem: Problem, noise: Float64Array, choice: Choice) -> list[tuple[int, int]]:
+    """Cheaper precisions of single groups, the least noise for what is saved first."""
+    now = problem.cost(choice)
+    steps: list[tuple[float, int, int]] = []
+    for group, current in enumerate(choice):
+        for index in np.flatnonzero(problem.allowed[group]).tolist():
+            saved = now - problem.cost(problem.with_group(choice, group, index)) if index != current else 0.0
+            if saved > 0:
+                added = max(float(noise[group, index] - noise[group, current]), 0.0)
+                steps.append((added / saved, group, index))
+    return [(group, index) for _, group, index in sorted(steps)]
+
+
+def swapped(
+    problem: Problem, noise: Float64Array, evaluations: Evaluations, choice: Choice, target: float, limit: int
+) -> Choice:
+    """The choice with pairs of groups changed, one cheaper and one costlier, while that saves and is good enough.
+
+    The pair that is expected to be the least noisy is tried first, and none that saves less than what has been saved
+    already. Arguments and result are those of `dropped`.
+    """
+    evaluations.begin("swaps", limit)
+    tried: set[Choice] = set()
+    for _ in range(limit):
+        candidate = next((found for found in _swaps(problem, noise, choice) if found not in tried), None)
+        if candidate is None:
+            break
+        tried.add(candidate)
+        if evaluations.score(candidate, target) >= target:
+            choice = candidate
+            evaluations.say(f"a swap leaves a cost of {problem.cost(choice):.6g}")
+    return choice
+
+
+def _swaps(problem: Problem, noise: Float64Array, choice: Choice) -> Iterator[Choice]:
+    now = problem.cost(choice)
+    estimate = float(noise[np.arange(len(choice)), choice].sum())
+    found: list[tuple[float, float, Choice]] = []
+    for down, current in enumerate(choice):
+        for narrow in np.flatnonzero(problem.allowed[down]).tolist():
+            if problem.costs[down, narrow] >= problem.costs[down, current]:
+                continue
+            lower = problem.with_group(choice, down, narrow)
+            added = float(noise[down, narrow] - noise[down, current])
+            for up, other in enumerate(choice):
+                for wide in np.flatnonzero(problem.allowed[up]).tolist():
+                    taken = float(noise[up, other] - noise[up, wide])
+                    if up == down or taken <= 0:
+                        continue
+                    candidate = problem.with_group(lower, up, wide)
+                    if (cost := problem.cost(candidate)) < now:
+                        found.append((estimate + added - taken, cost, candidate))
+    yield from (candidate for _, _, candidate in sorted(found))
+
+
+def wider_within(
+    problem: Problem, noise: Float64Array, evaluations: Evaluations, choice: Choice, limit_cost: float, limit: int
+) -> Choice:
+    """The choice with groups changed one or two at a time while the score rises and the cost stays within a limit.
+
+    Args:
+        problem: groups and costs.
+        noise: `[groups, precisions]`, from phase 1.
+        evaluations: carries evaluations out.
+        choice: a choice within the limit.
+        limit_cost: the largest cost, conversions included.
+        limit: the largest number of evaluations.
+    """
+    evaluations.begin("best within the cost", limit)
+    best = evaluations.score(choice)
+    tried: set[Choice] = {choice}
+    for _ in range(limit):
+        candidate = next((c for c in _neighbours(problem, noise, choice, limit_cost) if c not in tried), None)
+        if candidate is None:
+            break
+        tried.add(candidate)
+        score = evaluations.score(candidate, math.nextafter(best, math.inf))
+        if score > best:
+            choice, best = candidate, score
+            evaluations.say(f"score {best:.6g}")
+    return choice
+
+
+def _neighbours(problem: Problem, noise: Float64Array, choice: Choice, limit_cost: float) -> list[Choice]:
+    """Choices that differ in one group, or in two of which one is cheaper, the least noise first."""
+    found: list[tuple[float, Choice]] = []
+    for group, current in enumerate(choice):
+        for index in np.flatnonzero(problem.allowed[group]).tolist():
+            candidate = problem.with_group(choice, group, index)
+            if index != current and problem.cost(candidate) <= limit_cost:
+                found.append((float(noise[group, index] - noise[group, current]), candidate))
+    estimate = float(noise[np.arange(len(choice)), choice].sum())
+    pairs = [
+        (float(noise[np.arange(len(c)), c].sum()) - estimate, c)
+        for _, one in sorted(found)[:8]
+        for c in (problem.with_group(one, g, k) for g in range(len(one)) for k in range(len(problem.precisions)))
+        if problem.is_allowed(c) and c != choice and problem.cost(c) <= limit_cost
+    ]
+    return list(dict.fromkeys(candidate for _, candidate in sorted(found + pairs)))
