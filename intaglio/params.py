@@ -117,6 +117,15 @@ class RequantizationMode(StrEnum):
     TFLITE = "tflite"
     """The reference kernels of TensorFlow Lite: doubling high multiply and rounding shift, two roundings."""
 
+    @staticmethod
+    def parse(text: str) -> RequantizationMode:
+        """The mode that a text names.
+
+        Raises:
+            UserError: there is no such mode.
+        """
+        return _choice(RequantizationMode, text, "requantization mode")
+
 
 class BiasCorrectionType(StrEnum):
     """How biases are made up for what rounding the weights does to the mean of a layer's result."""
@@ -282,8 +291,7 @@ class QuantizationParams:
         Raises:
             UserError: there is no such mode.
         """
-        mode = _choice(RequantizationMode, requantization_mode, "requantization mode")
-        return replace(self, requantization_mode=mode)
+        return replace(self, requantization_mode=RequantizationMode.parse(requantization_mode))
 
     def with_quantization_type(
         self, quantization_type: QuantizationType | Literal["static", "dynamic", "any"]

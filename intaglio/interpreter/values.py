@@ -11,6 +11,7 @@ from xdsl.ir import Attribute, SSAValue
 from intaglio.dialects.nn import ClampAttr
 from intaglio.dialects.quant import UniformQuantizedType, is_quantized, storage_tensor_type
 from intaglio.dialects.weights import dtype_of
+from intaglio.numerics.bfloat16 import BFLOAT16, round_to_bfloat16
 from intaglio.numerics.clamp import clamp_bounds
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -74,4 +75,5 @@ def rounded(array: Array, result: SSAValue, clamp: ClampAttr | None = None) -> A
     if clamp is not None:
         low, high = clamp.bounds
         array = np.clip(array, low, high)
-    return np.asarray(array).astype(value_dtype(result))
+    dtype = value_dtype(result)
+    return round_to_bfloat16(array) if dtype == BFLOAT16 else np.asarray(array).astype(dtype)

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 from xdsl.dialects import func
-from xdsl.dialects.builtin import FunctionType, ModuleOp, TensorType, f32
-from xdsl.ir import Block, Region, SSAValue
+from xdsl.dialects.builtin import FunctionType, IntegerType, ModuleOp, StringAttr, TensorType, UnitAttr, bf16, f32
+from xdsl.ir import Attribute, Block, Region, SSAValue
 
 from intaglio.dialects import nn
-from intaglio.dialects.quant import ObserveOp, UniformQuantizedType, is_quantized
+from intaglio.dialects.quant import (
+    DequantizeCastOp,
+    ObserveOp,
+    RequantizeOp,
+    UniformQuantizedType,
+    is_quantized,
+    requantization_mode,
+    storage_tensor_type,
+)
 from intaglio.dialects.weights import array_of, constant_attr
+from intaglio.errors import UserError
 from intaglio.interpreter import Interpreter
 from intaglio.ir.context import make_context
 from intaglio.ir.locations import name_of, named
@@ -22,6 +32,7 @@ from intaglio.ir.verification import verify_module
 from intaglio.passes.calibration.calibrate import record_ranges
 from intaglio.passes.calibration.insert_observers import InsertObservers
 from intaglio.passes.quantization.quantize import Quantize
+from intaglio.remarks import collecting
 
 Step = Callable[["Network", SSAValue], SSAValue]
 
@@ -141,7 +152,7 @@ def calibrated(module: ModuleOp, samples: list[np.ndarray]) -> ModuleOp:
     return copy
 
 
-def quantized(module: ModuleOp, samples: list[np.ndarray], **options: bool) -> ModuleOp:
+def quantized(module: ModuleOp, samples: list[np.ndarray], **options: Any) -> ModuleOp:
     copy = calibrated(module, samples)
     Quantize(**options).apply(make_context(), copy)
     verify_module(copy)
@@ -240,3 +251,162 @@ def test_an_accumulator_in_a_dead_network_can_be_rescaled():
     verify_module(module)
     results = Interpreter(module).run("main", [np.zeros((1, 2), np.float32)])
     assert [result.tolist() for result in results] == [[[0.0, 0.0]]] * 3
+
+
+# Other precisions than a8w8, and several at once.
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_wider_precisions_come_closer(seed: int):
+    module, samples = Network(seed).module(steps=6), list(data(seed))
+    found = {name: signal_to_noise(module, quantized(module, samples, precision=name), samples) for name in LEAST_NOISE}
+    assert all(found[name] > least for name, least in LEAST_NOISE.items()), found
+    assert found["a8w4"] < found["a8w8"] < found["a16w16"]
+
+
+LEAST_NOISE = {"a8w4": 6, "a8w8": 22, "a16w8": 25, "bf16": 35, "a16w16": 65}
+"""In decibels: each bit of what is stored is worth six, less what a dozen operations add to it."""
+
+
+def test_float_leaves_a_network_as_it_was():
+    module, samples = Network(1).module(steps=6), list(data(1, count=2))
+    assert print_module(quantized(module, samples, precision="float")) == print_module(module)
+
+
+MIXTURE = ("a8w8", "a16w8", "a16w16", "a8w4", "bf16", "float")
+
+
+def mixed(seed: int) -> tuple[ModuleOp, list[np.ndarray], ModuleOp]:
+    """A random network, samples, and the network quantized with a random precision for each operation."""
+    module, samples = Network(seed).module(steps=10), list(data(seed, count=3))
+    after = calibrated(module, samples)
+    rng = np.random.default_rng(seed)
+    for op in after.walk():
+        if op.dialect_name() == "nn" and not isinstance(op, nn.ConstantOp) and rng.random() < 0.7:
+            op.attributes["quant.precision"] = StringAttr(MIXTURE[rng.integers(len(MIXTURE))])
+    Quantize().apply(make_context(), after)
+    verify_module(after)
+    return module, samples, after
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_mixtures_of_precisions_compute(seed: int):
+    module, samples, after = mixed(seed)
+    assert signal_to_noise(module, after, samples) > 6
+
+
+SHARING = (nn.MaxPool2dOp, nn.ConcatOp, nn.TransposeOp)
+
+
+def width_of(value: SSAValue) -> int:
+    kind = nn.tensor_of(value).get_element_type()
+    assert isinstance(kind, UniformQuantizedType) and isinstance(kind.storage_type, IntegerType)
+    return kind.storage_type.width.data
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_operands_have_the_precision_asked_for_and_results_that_of_their_readers(seed: int):
+    _, _, after = mixed(seed)
+    computing = [op for op in after.walk() if op.dialect_name() == "nn" and not isinstance(op, (*SHARING, nn.CastOp))]
+    computing = [op for op in computing if op.operands and is_quantized(op.results[0].type)]
+    for op in computing:
+        asked = op.attributes.get("quant.precision")
+        precision = asked.data if isinstance(asked, StringAttr) else "a8w8"
+        activation_bits, weight_bits = (int(bits) for bits in precision.removeprefix("a").split("w"))
+        assert width_of(op.operands[0]) == activation_bits
+        if isinstance(op, nn.Conv2dOp):
+            weight = nn.tensor_of(op.weight).get_element_type()
+            assert storage_tensor_type(TensorType(weight, [1])).element_type == IntegerType(weight_bits)
+        (result,) = op.results
+        readers = {use.operation for use in result.uses}
+        read_in = [width_of(result) for reader in readers if reader in computing]
+        read_in += [width_of(reader.results[0]) for reader in readers if isinstance(reader, RequantizeOp)]
+        if not any(isinstance(reader, (*SHARING, DequantizeCastOp)) for reader in readers):
+            assert width_of(result) == max(read_in)
+    # One requantize for a value and width.
+    pairs = [(op.input, op.result.type) for op in after.walk() if isinstance(op, RequantizeOp)]
+    assert len(set(pairs)) == len(pairs)
+    assert all(width_of(value) != width_of_type(kind) for value, kind in pairs)
+
+
+def width_of_type(kind: Attribute) -> int:
+    assert isinstance(kind, TensorType)
+    storage = storage_tensor_type(kind).element_type
+    assert isinstance(storage, IntegerType)
+    return storage.width.data
+
+
+def test_mixtures_have_all_that_there_is_to_test():
+    ops = [op for seed in range(20) for op in mixed(seed)[2].walk()]
+    assert sum(isinstance(op, RequantizeOp) for op in ops) > 5
+    assert any(isinstance(op, nn.Conv2dOp) and nn.tensor_of(op.result).get_element_type() == bf16 for op in ops)
+    assert any(isinstance(op, nn.Conv2dOp) and nn.tensor_of(op.result).get_element_type() == f32 for op in ops)
+
+
+def test_wide_activations_are_symmetric_and_a_remark_says_so():
+    module, samples = Network(3).module(steps=6), list(data(3, count=2))
+    with collecting() as remarks:
+        after = quantized(module, samples, precision="a16w8")
+    assert [found.message[:32] for found in remarks] == ["16-bit activations are symmetric"]
+    kinds = [nn.tensor_of(result).get_element_type() for op in after.walk() for result in op.results]
+    zero_points = [kind.zero_point for kind in kinds if isinstance(kind, UniformQuantizedType)]
+    assert zero_points and not any(zero_points)
+    with collecting() as remarks:
+        quantized(module, samples, precision="a16w8", activation_symmetric=True)
+    assert remarks == []
+
+
+@pytest.mark.parametrize("precision", ["a8w8", "a16w8"])
+def test_tflite_mode(precision: str):
+    module, samples = Network(5).module(steps=8), list(data(5))
+    shift, tflite = (
+        quantized(module, samples, precision=precision, requantization=mode) for mode in ("shift", "tflite")
+    )
+    (function,) = tflite.ops
+    assert requantization_mode(function) == "tflite"
+    noise = [signal_to_noise(module, after, samples) for after in (shift, tflite)]
+    assert abs(noise[0] - noise[1]) < 2.5
+
+
+def test_average_pools_share_parameters_in_tflite_mode():
+    net = Network(0)
+    gated = squeeze_and_excite(net, net.block.args[0])
+    net.block.add_op(func.ReturnOp(gated))
+    module = ModuleOp([func.FuncOp("main", ([tensor(1, 8, 8, 8)], [gated.type]), Region(net.block))])
+    samples = list(data(0))
+    for mode, shared in (("shift", False), ("tflite", True)):
+        after = quantized(module, samples, requantization=mode)
+        (pooling,) = (op for op in after.walk() if isinstance(op, nn.AvgPool2dOp))
+        kinds = {nn.tensor_of(value).get_element_type() for value in (pooling.input, pooling.result)}
+        assert (len(kinds) == 1) == shared
+
+
+@pytest.mark.parametrize("precision", ["a8w8", "a16w8"])
+def test_accumulators_are_handed_on_as_they_are(precision: str):
+    net = Network(7)
+    value = convolution(net, net.block.args[0])
+    net.block.add_op(func.ReturnOp(value, hard_swish(net, value)))
+    kinds = [tensor(1, 8, 8, 8)], [value.type, value.type]
+    module, samples = ModuleOp([func.FuncOp("main", kinds, Region(net.block))]), list(data(7))
+    copy = calibrated(module, samples)
+    (layer,) = (op for op in copy.walk() if isinstance(op, nn.Conv2dOp))
+    layer.attributes["quant.output_int32"] = UnitAttr()
+    Quantize(precision=precision).apply(make_context(), copy)
+    verify_module(copy)
+    (layer,) = (op for op in copy.walk() if isinstance(op, nn.Conv2dOp))
+    assert nn.is_accumulator(layer.result)
+    assert width_of_type(layer.result.type) == (32 if precision == "a8w8" else 48)
+    for sample in samples:
+        exact, rounded = (Interpreter(found).run("main", [sample]) for found in (module, copy))
+        # Only the operands are rounded; the result is finer than any eight bits of its range.
+        assert np.abs(exact[0] - rounded[0]).max() < 0.05
+        assert np.abs(exact[1] - rounded[1]).max() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"precision": "a4w8"}, "no precision a4w8"), ({"requantization": "exact"}, "no requantization mode 'exact'")],
+)
+def test_options_that_do_not_exist(options: dict[str, str], message: str):
+    with pytest.raises(UserError, match=message):
+        quantized(Network(0).module(steps=1), list(data(0, count=1)), **options)

@@ -14,7 +14,7 @@
 // CHECK-NEXT:  [[z:%.*]] = nn.avg_pool2d [[y]] {{.*}} -> tensor<1x1x1x2x!quant.uniform<i8:f32, 0.0049{{[0-9]*}}:-128>>
 // CHECK-NEXT:  [[r:%.*]] = nn.reshape [[z]] : {{.*}} -> tensor<1x2x!quant.uniform<i8:f32, 0.0049{{[0-9]*}}:-128>>
 // CHECK-NEXT:  [[f:%.*]] = quant.dcast [[r]] : {{.*}} to tensor<1x2xf32>
-// CHECK-NEXT:  [[s:%.*]] = nn.softmax [[f]] axis 1 : (tensor<1x2xf32>) -> tensor<1x2xf32>
+// CHECK-NEXT:  [[s:%.*]] = nn.pow [[f]], [[f]] : (tensor<1x2xf32>, tensor<1x2xf32>) -> tensor<1x2xf32>
 // CHECK-NEXT:  func.return [[s]]
 func.func @linear(%x: tensor<1x2x8x8xf32>) -> tensor<1x2xf32> {
   %t = nn.transpose %x permutation [0, 2, 3, 1] : (tensor<1x2x8x8xf32>) -> tensor<1x8x8x2xf32>
@@ -26,7 +26,7 @@ func.func @linear(%x: tensor<1x2x8x8xf32>) -> tensor<1x2xf32> {
   %z = nn.avg_pool2d %yo kernel [8, 8] strides [1, 1] pads [0, 0, 0, 0] count_include_pad false : (tensor<1x8x8x2xf32>) -> tensor<1x1x1x2xf32>
   %zo = quant.observe %z {method = "min_max", range = array<f64: 0.0, 1.275>} : tensor<1x1x1x2xf32>
   %r = nn.reshape %zo : (tensor<1x1x1x2xf32>) -> tensor<1x2xf32>
-  %s = nn.softmax %r axis 1 : (tensor<1x2xf32>) -> tensor<1x2xf32>
+  %s = nn.pow %r, %r : (tensor<1x2xf32>, tensor<1x2xf32>) -> tensor<1x2xf32>
   func.return %s : tensor<1x2xf32>
 }
 
@@ -38,13 +38,13 @@ func.func @linear(%x: tensor<1x2x8x8xf32>) -> tensor<1x2xf32> {
 // CHECK-NEXT:  [[x:%.*]] = quant.qcast %x : tensor<4xf32> to tensor<4x!quant.uniform<i8:f32, 0.5:-128>>
 // CHECK-NEXT:  [[y:%.*]] = nn.mul [[x]], [[x]] : {{.*}} -> tensor<4x!quant.uniform<i8:f32, 2.0>>
 // CHECK-NEXT:  [[f:%.*]] = quant.dcast [[y]]
-// CHECK-NEXT:  [[z:%.*]] = nn.div [[f]], %x
+// CHECK-NEXT:  [[z:%.*]] = nn.pow [[f]], %x
 // CHECK-NEXT:  func.return [[f]], [[z]]
 func.func @casts_once(%x: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>) {
   %0 = quant.observe %x {method = "min_max", range = array<f64: 0.0, 127.5>} : tensor<4xf32>
   %1 = nn.mul %0, %0 : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
   %2 = quant.observe %1 {method = "min_max", range = array<f64: -256.0, 254.0>} : tensor<4xf32>
-  %3 = nn.div %2, %0 : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+  %3 = nn.pow %2, %0 : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
   func.return %2, %3 : tensor<4xf32>, tensor<4xf32>
 }
 
@@ -100,12 +100,12 @@ func.func @bounded_function(%x: tensor<4xf32>) -> tensor<4xf32> {
 // Without quantizable operations nothing changes but that observers go.
 
 // CHECK-LABEL: func.func @negative_float_only
-// CHECK-NEXT:  nn.softmax %x
+// CHECK-NEXT:  nn.exp %x
 // CHECK-NEXT:  nn.reshape
 // CHECK-NEXT:  func.return
 func.func @negative_float_only(%x: tensor<1x4xf32>) -> tensor<2x2xf32> {
   %0 = quant.observe %x {method = "min_max", range = array<f64: -1.0, 1.0>} : tensor<1x4xf32>
-  %1 = nn.softmax %0 axis 1 : (tensor<1x4xf32>) -> tensor<1x4xf32>
+  %1 = nn.exp %0 : (tensor<1x4xf32>) -> tensor<1x4xf32>
   %2 = nn.reshape %1 : (tensor<1x4xf32>) -> tensor<2x2xf32>
   func.return %2 : tensor<2x2xf32>
 }

@@ -6,7 +6,6 @@ from xdsl.dialects.builtin import StringAttr
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation
 
-from intaglio.errors import UserError
 from intaglio.params import RequantizationMode
 
 REQUANTIZATION = "quant.requantization"
@@ -29,13 +28,7 @@ def requantization_mode(op: Operation) -> RequantizationMode:
     if attribute is None:
         return RequantizationMode.SHIFT
     name = attribute.data if isinstance(attribute, StringAttr) else str(attribute)
-    try:
-        return RequantizationMode(name)
-    except ValueError:
-        known = ", ".join(mode.value for mode in RequantizationMode)
-        raise UserError(
-            f"there is no requantization mode {name!r}", hint=f"{REQUANTIZATION} is one of {known}"
-        ) from None
+    return RequantizationMode.parse(name)
 
 
 def set_requantization_mode(function: FuncOp, mode: RequantizationMode) -> None:

@@ -8,13 +8,17 @@ An operation is one of four kinds, by its class:
 - *own range*: its result gets parameters of its own (convolution, addition, table functions, average pool);
 - *keeps range*: its result has its input's parameters, and it is always quantized (max pool, largest element);
 - *moves elements*: likewise, but quantized only when an input already is, so that a change of layout at the
-  network's input stays in floats and the cast comes after it (reshape, transpose, concat, pad, slice, nearest resize);
+  network's input stays in floats and the cast comes after it (reshape, transpose, concat, pad, slice, resize, select,
+  gather, the last also from a constant table);
 - anything else stays float.
+
+Precisions asked for single operations (`node_settings`) come before the default: an operation may be kept in float, or
+run in bfloat16, which nearly every operation can; what moves elements then goes with its input.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from xdsl.dialects import func
@@ -22,8 +26,12 @@ from xdsl.dialects.builtin import TensorType, f32
 from xdsl.ir import Block, Operation, SSAValue
 
 from intaglio.dialects import nn
-from intaglio.dialects.quant import ObserveOp
+from intaglio.dialects.quant import ObserveOp, requantization_mode
 from intaglio.dialects.weights import array_of
+from intaglio.params import RequantizationMode
+from intaglio.passes.quantization.node_settings import OUTPUT_INT32, precision_of
+from intaglio.passes.quantization.refusals import refusal
+from intaglio.precision import Precision
 
 LAYERS = (nn.Conv2dOp, nn.ConvTranspose2dOp, nn.DenseOp)
 """The operations with constant weights and bias."""
@@ -37,6 +45,14 @@ OWN_RANGE: tuple[type[Operation], ...] = (
     nn.AvgPool2dOp,
     nn.ReduceMeanOp,
     nn.ReduceSumOp,
+    nn.ReduceL2Op,
+    nn.MatmulOp,
+    nn.DivOp,
+    nn.MaximumOp,
+    nn.MinimumOp,
+    nn.SoftmaxOp,
+    nn.AxisNormOp,
+    nn.CastOp,
 )
 KEEPS_RANGE: tuple[type[Operation], ...] = (nn.MaxPool2dOp, nn.ReduceMaxOp, nn.ReduceMinOp)
 MOVES_ELEMENTS: tuple[type[Operation], ...] = (
@@ -47,6 +63,8 @@ MOVES_ELEMENTS: tuple[type[Operation], ...] = (
     nn.SliceOp,
     nn.BroadcastOp,
     nn.ResizeOp,
+    nn.GatherOp,
+    nn.SelectOp,
 )
 STAYS_FLOAT: tuple[type[Operation], ...] = (nn.ExpOp, nn.LogOp, nn.ReciprocalOp)
 """Functions whose results span orders of magnitude, which one scale cannot."""
@@ -65,33 +83,70 @@ def unobserved(value: SSAValue) -> SSAValue:
     return value
 
 
+def shares_parameters(op: Operation, mode: RequantizationMode = RequantizationMode.SHIFT) -> bool:
+    """Whether a quantized operation's result has its input's scale and zero point.
+
+    TensorFlow Lite's average pooling knows no other way.
+    """
+    return not isinstance(op, OWN_RANGE) or (mode is RequantizationMode.TFLITE and isinstance(op, nn.AvgPool2dOp))
+
+
 def activations(op: Operation) -> list[SSAValue]:
     """The operands that are quantized as activations: all but weights and biases; observers looked through."""
-    operands = op.operands[:1] if isinstance(op, LAYERS) else op.operands
-    return [unobserved(operand) for operand in operands]
+    operands = op.operands[:1] if isinstance(op, (*LAYERS, nn.AxisNormOp)) else op.operands
+    others = other_operands(op)
+    return [unobserved(operand) for operand in operands if operand not in others]
+
+
+def other_operands(op: Operation) -> tuple[SSAValue, ...]:
+    """The operands that are no real numbers: what is converted, indices, the condition of a choice."""
+    match op:
+        case nn.CastOp():
+            return (op.input,)
+        case nn.GatherOp():
+            return (op.indices,)
+        case nn.SelectOp():
+            return (op.condition,)
+        case _:
+            return ()
 
 
 class Coverage:
     """The quantized operations of a function, and its groups of values with common parameters.
 
     Attributes:
-        quantized: the operations that run quantized, in order.
+        quantized: the operations that run in integers, in order, with their precision.
+        bfloat16: the operations that run in bfloat16, in order.
+        mode: the function's requantization mode.
 
     Args:
         function: a function of one block on the `nn` level; observers in it count as their input.
+        default: precision of operations that none is asked of.
+
+    Raises:
+        UserError: a precision in the text does not exist.
     """
 
-    def __init__(self, function: func.FuncOp) -> None:
-        self.quantized: dict[Operation, None] = {}
+    def __init__(self, function: func.FuncOp, default: Precision = Precision.INT8) -> None:
+        self.quantized: dict[Operation, Precision] = {}
+        self.bfloat16: dict[Operation, None] = {}
+        self.mode = requantization_mode(function)
         self._parents: dict[SSAValue, SSAValue] = {}
         self._constants: dict[SSAValue, list[tuple[float, float]]] = {}
         self._results: set[SSAValue] = set()
         for op in function.body.block.ops:
-            if self._runs_quantized(op):
-                self.quantized[op] = None
-                self._results.update(op.results)
-                if not isinstance(op, OWN_RANGE):
+            precision = precision_of(op) or default
+            if precision.is_float:
+                continue
+            if self._runs_quantized(op, precision):
+                self.quantized[op] = precision if precision.is_integer else self._inherited(op)
+                # An accumulator handed on as it is has no parameters that an operation could read it with.
+                if OUTPUT_INT32 not in op.attributes:
+                    self._results.update(op.results)
+                if shares_parameters(op, self.mode):
                     self._share(op)
+            elif self._runs_in_bfloat16(op, precision):
+                self.bfloat16[op] = None
 
     def is_quantized(self, value: SSAValue) -> bool:
         """Whether a value is the result of a quantized operation."""
@@ -120,21 +175,38 @@ class Coverage:
             for value in activations(op):
                 if not self.is_quantized(value) and constant_of(value) is None:
                     values[value] = None
-            if isinstance(op, OWN_RANGE):
+            if isinstance(op, OWN_RANGE) and OUTPUT_INT32 not in op.attributes:
                 values.update(dict.fromkeys(op.results))
         return list(values)
 
-    def _runs_quantized(self, op: Operation) -> bool:
-        if not all(_is_f32_tensor(value) for value in (*op.operands, *op.results)) or isinstance(op, STAYS_FLOAT):
+    def _runs_quantized(self, op: Operation, precision: Precision) -> bool:
+        if not (precision.is_integer or isinstance(op, MOVES_ELEMENTS)):
             return False
-        if isinstance(op, nn.ResizeOp) and op.mode.data not in nn.NEAREST:
+        real = [value for value in (*op.operands, *op.results) if value not in other_operands(op)]
+        if not all(_is_f32_tensor(value) for value in real) or isinstance(op, STAYS_FLOAT):
             return False
+        if refusal(op, precision.activation_bits):
+            return False
+        if isinstance(op, nn.CastOp):
+            return True
         inputs = [value for value in activations(op) if constant_of(value) is None]
         if isinstance(op, MOVES_ELEMENTS):
-            return any(self.is_quantized(value) for value in inputs)
-        if not isinstance(op, OWN_RANGE + KEEPS_RANGE) or not inputs:
+            looks_up = isinstance(op, nn.GatherOp) and not inputs and precision.is_integer
+            return looks_up or any(self.is_quantized(value) for value in inputs)
+        return isinstance(op, OWN_RANGE + KEEPS_RANGE) and bool(inputs)
+
+    def _runs_in_bfloat16(self, op: Operation, precision: Precision) -> bool:
+        if op.dialect_name() != nn.Nn.name or isinstance(op, nn.ConstantOp | nn.CastOp):
             return False
-        return all(constant_of(parameter) is not None for parameter in _parameters(op))
+        inputs = [unobserved(value) for value in op.operands if constant_of(value) is None]
+        if isinstance(op, MOVES_ELEMENTS) and not (isinstance(op, nn.ResizeOp) and op.mode.data not in nn.NEAREST):
+            return any(isinstance(value.owner, Operation) and value.owner in self.bfloat16 for value in inputs)
+        return precision.is_bfloat16 and bool(inputs) and all(_is_f32_tensor(result) for result in op.results)
+
+    def _inherited(self, op: Operation) -> Precision:
+        """The precision of what an operation moves, which was computed in integers."""
+        makers = [unobserved(value).owner for value in op.operands]
+        return next(self.quantized[op] for op in makers if isinstance(op, Operation) and op in self.quantized)
 
     def _share(self, op: Operation) -> None:
         (result,) = op.results
@@ -145,11 +217,6 @@ class Coverage:
                 self._constants.setdefault(result, []).append(range_of(array_of(constant.value)))
         if isinstance(op, nn.PadOp) and np.isfinite(padding := op.value.value.data):
             self._constants.setdefault(result, []).append((padding, padding))
-
-
-def _parameters(op: Operation) -> Sequence[SSAValue]:
-    """Weights and biases."""
-    return op.operands[1:] if isinstance(op, LAYERS) else ()
 
 
 def _is_f32_tensor(value: SSAValue) -> bool:

@@ -1,10 +1,11 @@
 """Integer weights and biases of convolutions and dense layers.
 
-Weights are symmetric in the narrow range -127 to 127, the bias is a 32-bit integer with the scale
-`s_input * s_weight`. The scale of a channel follows from its largest weight, with two exceptions:
+Weights are symmetric in the narrow range (-127 to 127 in 8 bits, -7 to 7 in 4), the bias has the scale
+`s_input * s_weight` and the width of the accumulator: 32 bits, or 48 for 16-bit inputs. The scale of a channel follows
+from its largest weight, with two exceptions:
 
 - A bias too large for the integers at that scale would saturate, and a large one leaves the accumulator no room.
-  The channel's scale is enlarged until its bias is at most 2^30 in magnitude. Weights lose precision that did
+  The channel's scale is enlarged until its bias is at most 2^30 (2^46) in magnitude. Weights lose precision that did
   not matter: one step of the bias is then `2^-30` of it.
   Nor is a bias finer than the smallest normal float32.
 - A channel whose weights are all zero has no scale of its own. It gets one at which the bias (or a step of the
@@ -14,15 +15,24 @@ Weights are symmetric in the narrow range -127 to 127, the bias is a 32-bit inte
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from xdsl.dialects.builtin import IntegerType
 
-from intaglio.dialects.quant import UniformQuantizedType, UniformType, uniform, uniform_per_axis
+from intaglio.dialects.nn import accumulator_type
+from intaglio.dialects.quant import (
+    UniformQuantizedPerAxisType,
+    UniformQuantizedType,
+    UniformType,
+    uniform,
+    uniform_per_axis,
+)
 from intaglio.numerics.quantization import choose_weight_scales
 
-BIAS_LIMIT = 1 << 30
-"""Largest magnitude of a stored bias; the accumulator keeps as much for the products."""
+BIAS_LIMITS = {32: 1 << 30, 48: 1 << 46}
+"""Largest magnitude of a stored bias by the accumulator's width; the accumulator keeps as much for the products."""
 
 _EMPTY_CHANNEL_STEPS = 1 << 20
 _SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
@@ -30,20 +40,21 @@ _SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
 
 @dataclass(frozen=True)
 class LinearParameters:
-    """Types of a quantized weight and its bias, and the stored bias (int32) if there is one."""
+    """Types of a quantized weight and its bias, and the stored bias (int32 or int64) if there is one."""
 
     weight_type: UniformType
     bias_type: UniformType
-    bias: npt.NDArray[np.int32] | None
+    bias: npt.NDArray[np.signedinteger[Any]] | None
 
 
 def quantize_linear(
     weight: np.ndarray,
     bias: np.ndarray | None,
     source: UniformQuantizedType,
-    result: UniformQuantizedType,
+    result: UniformQuantizedType | None,
     *,
     per_channel: bool,
+    weight_bits: int = 8,
 ) -> LinearParameters:
     """Choose the scales of a weight and quantize its bias.
 
@@ -51,24 +62,37 @@ def quantize_linear(
         weight: f32, output channels first.
         bias: f32, one element per output channel.
         source: parameters of the layer's input.
-        result: parameters of its result.
+        result: parameters of its result; None if that is the accumulator.
         per_channel: whether each output channel has its own scale.
+        weight_bits: width of stored weights: 4, 8 or 16.
     """
-    scales = choose_weight_scales(weight, 0 if per_channel else None)
+    bias_bits = accumulator_type(source).width.data
+    scales = choose_weight_scales(weight, 0 if per_channel else None, weight_bits)
     magnitudes = np.abs(np.zeros(len(weight)) if bias is None else bias.astype(np.float64))
     largest = magnitudes if per_channel else magnitudes.max(initial=0.0)
     rows = np.any(weight, axis=tuple(range(1, weight.ndim)))
     empty = ~rows if per_channel else not rows.any()
-    scales = np.where(empty, np.maximum(largest, result.scale) / (source.scale * _EMPTY_CHANNEL_STEPS), scales)
-    scales = np.maximum(scales, np.maximum(largest / BIAS_LIMIT, _SMALLEST_SCALE) / source.scale)
+    step = source.scale if result is None else result.scale
+    scales = np.where(empty, np.maximum(largest, step) / (source.scale * _EMPTY_CHANNEL_STEPS), scales)
+    scales = np.maximum(scales, np.maximum(largest / BIAS_LIMITS[bias_bits], _SMALLEST_SCALE) / source.scale)
     scales = _storable(scales)
     bias_scales = source.scale * scales
-    stored = None if bias is None else np.rint(bias.astype(np.float64) / bias_scales).astype(np.int32)
+    dtype = np.int32 if bias_bits == 32 else np.int64
+    stored = None if bias is None else np.rint(bias.astype(np.float64) / bias_scales).astype(dtype)
+    smallest = 1 - (1 << (weight_bits - 1))
     if per_channel:
-        return LinearParameters(
-            uniform_per_axis(8, 0, scales, storage_min=-127), uniform_per_axis(32, 0, bias_scales), stored
-        )
-    return LinearParameters(uniform(8, float(scales), storage_min=-127), uniform(32, float(bias_scales)), stored)
+        weight_type: UniformType = uniform_per_axis(weight_bits, 0, scales, storage_min=smallest)
+        return LinearParameters(weight_type, uniform_per_axis(bias_bits, 0, bias_scales), stored)
+    weight_type = uniform(weight_bits, float(scales), storage_min=smallest)
+    return LinearParameters(weight_type, uniform(bias_bits, float(bias_scales)), stored)
+
+
+def accumulator_result_type(bias_type: UniformType, rank: int) -> UniformType:
+    """The type of a result that is the accumulator: the bias's, with its scales along the last of `rank` dimensions."""
+    if not isinstance(bias_type, UniformQuantizedPerAxisType):
+        return bias_type
+    assert isinstance(bias_type.storage_type, IntegerType)
+    return uniform_per_axis(bias_type.storage_type.width.data, rank - 1, bias_type.scales)
 
 
 def _storable(scales: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

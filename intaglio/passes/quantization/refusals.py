@@ -23,6 +23,9 @@ from intaglio.numerics.softmax import LONGEST_SUM
 Op = TypeVar("Op", bound=Operation)
 Refusal = Callable[[Operation, int], str | None]
 
+_LARGEST_UNITS = 1 << 22
+"""Product of the units of a linear resampling, so that a sum of stored 8-bit values times weights has 30 bits."""
+
 _REFUSALS: dict[type[Operation], Refusal] = {}
 
 
@@ -95,6 +98,16 @@ def _division(op: nn.DivOp, bits: int) -> str | None:
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         finite = bool(np.all(np.isfinite(np.float32(1) / divisor.astype(np.float32)) & np.isfinite(divisor)))
     return None if finite else "the constant divisor has no finite reciprocal"
+
+
+@_refusal(nn.ResizeOp)
+def _resampling(op: nn.ResizeOp, bits: int) -> str | None:
+    if op.mode.data == "cubic":
+        return "the weights of cubic resampling are no fractions of integers"
+    units = list(op.units.get_values())
+    if op.mode.data == "linear" and math.prod(units) > _LARGEST_UNITS:
+        return f"integer resampling is by at most {_LARGEST_UNITS} parts, not {units[0]} by {units[1]}"
+    return None
 
 
 @_refusal(nn.CastOp)

@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+import numpy as np
+from xdsl.dialects.builtin import IntegerType, TensorType
 from xdsl.ir import Operation
 
 from intaglio.dialects import nn
 from intaglio.dialects.weights import array_of
-from intaglio.passes.quantization.coverage import KEEPS_RANGE, MOVES_ELEMENTS, constant_of
-from intaglio.passes.quantization.linear import quantize_linear
+from intaglio.passes.quantization.coverage import KEEPS_RANGE, MOVES_ELEMENTS, constant_of, other_operands, range_of
+from intaglio.passes.quantization.linear import accumulator_result_type, quantize_linear
+from intaglio.passes.quantization.node_settings import config_of
+from intaglio.passes.quantization.normalization import quantize_norm
 from intaglio.passes.quantization.quantizer import Quantizer
 
 Rule = Callable[[Operation, Quantizer], None]
@@ -43,15 +47,17 @@ def rule_of(op: Operation) -> Rule:
 
 @rule(nn.Conv2dOp, nn.ConvTranspose2dOp, nn.DenseOp)
 def linear(op: nn.Conv2dOp | nn.ConvTranspose2dOp | nn.DenseOp, quantizer: Quantizer) -> None:
-    """Integer weights and bias; the fused activation stays in real values."""
+    """Integer weights and bias; the fused activation stays in real values. The accumulator may be the result."""
     weight, bias = constant_of(op.weight), constant_of(op.bias)
     assert weight is not None
+    config = config_of(op)
     parameters = quantize_linear(
         array_of(weight.value),
         None if bias is None else array_of(bias.value),
         quantizer.element_type(op.input),
-        quantizer.element_type(op.result),
-        per_channel=not quantizer.options.weight_per_tensor,
+        None if config.output_int32 else quantizer.element_type(op.result),
+        per_channel=not quantizer.options.weight_per_tensor if config.per_channel is None else config.per_channel,
+        weight_bits=quantizer.precision.weight_bits,
     )
     operands = [
         quantizer.activation(op.input),
@@ -60,17 +66,79 @@ def linear(op: nn.Conv2dOp | nn.ConvTranspose2dOp | nn.DenseOp, quantizer: Quant
     if bias is not None:
         assert parameters.bias is not None
         operands.append(quantizer.constant(bias, parameters.bias, parameters.bias_type))
-    quantizer.rebuild(op, operands)
+    if not config.output_int32:
+        quantizer.rebuild(op, operands)
+        return
+    shape = nn.tensor_of(op.result).get_shape()
+    accumulator = TensorType(accumulator_result_type(parameters.bias_type, len(shape)), shape)
+    properties, attributes = dict(op.properties), dict(op.attributes)
+    new = type(op).create(operands=operands, result_types=[accumulator], properties=properties, attributes=attributes)
+    quantizer.replace_by_accumulator(op, new)
 
 
-@rule(nn.AddOp, nn.SubOp, nn.MulOp, nn.ActivationOp, nn.AvgPool2dOp, nn.ReduceMeanOp, nn.ReduceSumOp)
+@rule(
+    nn.AddOp,
+    nn.SubOp,
+    nn.MulOp,
+    nn.ActivationOp,
+    nn.AvgPool2dOp,
+    nn.ReduceMeanOp,
+    nn.ReduceSumOp,
+    nn.ReduceL2Op,
+    nn.MatmulOp,
+    nn.MaximumOp,
+    nn.MinimumOp,
+    nn.SoftmaxOp,
+)
 def own_range(op: Operation, quantizer: Quantizer) -> None:
     """The same operation; each operand keeps its parameters, and the result has those of its range."""
     quantizer.rebuild(op, [quantizer.activation(operand) for operand in op.operands])
 
 
+@rule(nn.AxisNormOp)
+def normalization(op: nn.AxisNormOp, quantizer: Quantizer) -> None:
+    """Scale and offset as integers of 16 bits and of those of the accumulator."""
+    scale, *offset = (constant for operand in op.operands[1:] if (constant := constant_of(operand)) is not None)
+    parameters = quantize_norm(
+        array_of(scale.value), array_of(offset[0].value) if offset else None, storage_width(quantizer, op)
+    )
+    operands = [
+        quantizer.activation(op.operands[0]),
+        quantizer.constant(scale, parameters.scale, parameters.scale_type),
+    ]
+    if parameters.offset is not None:
+        operands.append(quantizer.constant(offset[0], parameters.offset, parameters.offset_type))
+    quantizer.rebuild(op, operands)
+
+
+def storage_width(quantizer: Quantizer, op: Operation) -> int:
+    """The bits in which the result of an operation is stored."""
+    storage = quantizer.element_type(op.results[0]).storage_type
+    return storage.width.data if isinstance(storage, IntegerType) else 16
+
+
+@rule(nn.DivOp)
+def division(op: nn.DivOp, quantizer: Quantizer) -> None:
+    """A constant divisor becomes a product with its reciprocal, whose integers are cheaper and exact for one number."""
+    divisor = constant_of(op.rhs)
+    if divisor is None:
+        quantizer.rebuild(op, [quantizer.activation(operand) for operand in op.operands])
+        return
+    reciprocals = (1.0 / array_of(divisor.value).astype(np.float64)).astype(np.float32)
+    kind = quantizer.type_of_range(*range_of(reciprocals))
+    lhs, rhs = quantizer.activation(op.lhs), quantizer.constant(divisor, reciprocals, kind)
+    quantizer.replace(op, nn.MulOp(lhs, rhs, quantizer.result_type(op.result), clamp=op.clamp))
+
+
+@rule(nn.CastOp)
+def conversion(op: nn.CastOp, quantizer: Quantizer) -> None:
+    """Integers and truth values are quantized as they are converted."""
+    quantizer.rebuild(op, [op.input])
+
+
 @rule(*KEEPS_RANGE, *MOVES_ELEMENTS)
 def common_range(op: Operation, quantizer: Quantizer) -> None:
     """The same operation; operands and result, which form one group, have the same parameters."""
-    shared = quantizer.element_type(op.results[0])
-    quantizer.rebuild(op, [quantizer.activation(operand, shared) for operand in op.operands])
+    shared, others = quantizer.element_type(op.results[0]), other_operands(op)
+    operands = [operand if operand in others else quantizer.activation(operand, shared) for operand in op.operands]
+    quantizer.rebuild(op, operands)
