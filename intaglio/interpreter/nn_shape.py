@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from intaglio.dialects import nn
+from intaglio.dialects.quant import requantization_mode
 from intaglio.dialects.weights import array_of
 from intaglio.interpreter.registry import rule
-from intaglio.interpreter.values import Array, in_double, quantization, rounded, value_dtype, value_shape
+from intaglio.interpreter.values import (
+    Array,
+    bits_of,
+    in_double,
+    quantization,
+    rounded,
+    storage_bounds,
+    value_dtype,
+    value_shape,
+)
 from intaglio.numerics.quantization import quantize
+from intaglio.numerics.rescaling import rescale, store
 
 
 @rule(nn.ConstantOp)
@@ -70,9 +83,15 @@ def gather(op: nn.GatherOp, operands: list[Array]) -> list[Array]:
 
 @rule(nn.ResizeOp)
 def resize(op: nn.ResizeOp, operands: list[Array]) -> list[Array]:
-    """Mix elements in rows, then in columns, in double precision; the nearest modes take one as it is."""
+    """Mix elements in rows, then in columns, in double precision or in integers; the nearest modes take one."""
     (rows, row_weights), (columns, column_weights) = op.taps(0), op.taps(1)
     if op.mode.data in nn.NEAREST:
         return [operands[0][:, rows[:, 0]][:, :, columns[:, 0]]]
+    if (kind := quantization(op.input)) is not None:
+        (rows, stored_rows), (columns, stored_columns) = op.integer_taps(0), op.integer_taps(1)
+        total = np.einsum("nykxc,yk->nyxc", operands[0].astype(np.int64)[:, rows], stored_rows)
+        total = np.einsum("nyxkc,xk->nyxc", total[:, :, columns], stored_columns)
+        scaled = rescale(total, 1 / math.prod(op.units.get_values()), requantization_mode(op), wide=bits_of(kind) > 8)
+        return [store(scaled, 0, *storage_bounds(kind, None)).astype(value_dtype(op.result))]
     mixed = np.einsum("nykxc,yk->nyxc", in_double(operands[0])[:, rows], row_weights)
     return [rounded(np.einsum("nyxkc,xk->nyxc", mixed[:, :, columns], column_weights), op.result)]

@@ -125,3 +125,31 @@ def test_reduce_l2(bits: int, axes: list[int]) -> None:
     x[:, 0] = x[0] = 6 if bits == 8 else 0
     x[1] //= 16
     assert_same(f"%y = nn.reduce_l2 %x axes {axes} : ({source}) -> {result}", {"x": x}, {"x": source}, result)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize(("steps", "offsets", "units"), [((1, 1), (0, 0), (2, 2)), ((2, 5), (-1, 2), (4, 7))])
+def test_linear_resize(bits: int, steps: tuple[int, int], offsets: tuple[int, int], units: tuple[int, int]) -> None:
+    source = kind((1, 5, 6, 3), bits, 0.25, 7 if bits == 8 else 0)
+    result = kind((1, 10, 8, 3), bits, 0.25, 7 if bits == 8 else 0)
+    body = (
+        f'%y = nn.resize %x mode "linear" steps {list(steps)} offsets {list(offsets)} units {list(units)} '
+        f"cubic_coefficient -7.5e-01 : f64 exclude_outside false : ({source}) -> {result}"
+    )
+    assert_same(body, {"x": stored((1, 5, 6, 3), TYPES[bits])}, {"x": source}, result)
+
+
+def test_select_and_gather() -> None:
+    table, rows = kind((6, 4), 8, 0.25, 7), kind((3, 4), 8, 0.25, 7)
+    body = (
+        f"%g = nn.gather %t, %i axis 0 : ({table}, tensor<3xi64>) -> {rows}\n"
+        f"%y = nn.select %c, %g, %o : (tensor<3x1xi1>, {rows}, {rows}) -> {rows}"
+    )
+    arguments = {
+        "t": stored((6, 4), np.int8),
+        "i": np.array([5, 0, -2]),
+        "c": np.array([[True], [False], [True]]),
+        "o": stored((3, 4), np.int8, 1),
+    }
+    types = {"t": table, "i": "tensor<3xi64>", "c": "tensor<3x1xi1>", "o": rows}
+    assert_same(body, arguments, types, rows)

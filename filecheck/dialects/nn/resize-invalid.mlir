@@ -45,10 +45,10 @@ func.func @unknown_mode(%x: tensor<1x4x4x2xf32>) -> tensor<1x8x8x2xf32> {
 
 // -----
 
-func.func @quantized_linear(%x: tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x8x8x2x!quant.uniform<i8:f32, 0.5>> {
+func.func @quantized_cubic(%x: tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x8x8x2x!quant.uniform<i8:f32, 0.5>> {
   // C4 of nn.resize
-  // expected-error @+1 {{linear resampling is defined on one float type}}
-  %y = nn.resize %x mode "linear" steps [1, 1] offsets [0, 0] units [2, 2] cubic_coefficient -7.500000e-01 : f64 exclude_outside false : (tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x8x8x2x!quant.uniform<i8:f32, 0.5>>
+  // expected-error @+1 {{cubic resampling is defined on one float type}}
+  %y = nn.resize %x mode "cubic" steps [1, 1] offsets [0, 0] units [2, 2] cubic_coefficient -7.500000e-01 : f64 exclude_outside false : (tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x8x8x2x!quant.uniform<i8:f32, 0.5>>
   func.return %y : tensor<1x8x8x2x!quant.uniform<i8:f32, 0.5>>
 }
 

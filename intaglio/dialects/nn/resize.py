@@ -49,13 +49,15 @@ class ResizeOp(IRDLOperation):
     Keys' kernel with parameter `cubic_coefficient`; its elements outside the input are left out and the weights made
     to sum to 1 if `exclude_outside`. Positions outside mean the nearest element of the border.
 
-    Quantized: the nearest modes only, on stored values.
+    Quantized: the nearest modes take stored values. `linear` sums stored values times integer weights, which are the
+    fractions times the units, and multiplies by `apply_scale` with one over the product of both units (TOSA 1.0 RESIZE
+    and RESCALE).
 
     Constraints:
         C1: input and result have rank 4, equal batches and channels, and no dimension of 0.
         C2: `steps`, `offsets` and `units` hold two integers, units above 0.
         C3: `mode` is one of those above.
-        C4: input and result have one element type, a float for linear and cubic, not quantized per axis or block.
+        C4: input and result have one element type, a float for cubic, not quantized per axis or block.
 
     Example:
     ```mlir
@@ -119,6 +121,11 @@ class ResizeOp(IRDLOperation):
             exclude_outside=bool(self.exclude_outside.value.data),
         )
 
+    def integer_taps(self, direction: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Indices and weights times the unit, of linear resampling: weights that are integers."""
+        indices, weights = self.taps(direction)
+        return indices, np.rint(weights * int(self.units.get_values()[direction])).astype(np.int64)
+
     def verify_(self) -> None:
         """Check the numbered constraints."""
         source, result = tensor_of(self.input).get_shape(), tensor_of(self.result).get_shape()
@@ -141,7 +148,7 @@ class ResizeOp(IRDLOperation):
             mode in NEAREST + INTERPOLATING, f'mode must be one of {", ".join(NEAREST + INTERPOLATING)}, got "{mode}"'
         )
         # C4
-        if mode in INTERPOLATING:
+        if mode == "cubic":
             require(
                 is_float(self.input) and same_element_types(self.input, self.result),
                 f"{mode} resampling is defined on one float type",
