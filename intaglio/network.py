@@ -27,7 +27,6 @@ from intaglio.analysis.noise import DIVERGENCE_DB, NoiseOptions, noise_analysis
 from intaglio.analysis.report import NoiseReport
 from intaglio.analysis.simulation import compare_with_simulator
 from intaglio.compiler import import_phase, package_phase, resume, run_phase, write_text
-from intaglio.data import load_samples
 from intaglio.errors import UserError
 from intaglio.files import check_output, write_atomically
 from intaglio.frontend.nn_exporter import export_float
@@ -343,7 +342,8 @@ class QuantizedNetwork(Runnable):
         Raises:
             UserError: the data does not fit, there is none, or the float network is not known.
         """
-        samples, kept = self._samples(data), list[Mapping[str, Array]]()
+        samples = self.samples(data) if isinstance(data, str | Path) else data
+        kept = list[Mapping[str, Array]]()
 
         def keeping() -> Iterator[Mapping[str, Array]]:
             for sample in samples:
@@ -360,15 +360,6 @@ class QuantizedNetwork(Runnable):
         return replace(report, simulator=compare_with_simulator(self.module, arguments, target))
 
     analyze_quantization_error = analyze
-
-    def _samples(self, data: str | Path | Samples) -> Samples:
-        if not isinstance(data, str | Path):
-            return data
-        return load_samples(
-            data,
-            {tensor.name: tensor.shape for tensor in self.inputs},
-            {tensor.name: np.dtype(tensor.dtype) for tensor in self.inputs},
-        )
 
     def evaluate(
         self,

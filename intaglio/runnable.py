@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 
+from intaglio.data import Samples, load_samples
 from intaglio.dialects import nn
 from intaglio.dialects.weights import WeightsAttr, array_of
 from intaglio.frontend.exporter import main_function
@@ -61,6 +63,15 @@ class Runnable:
     def outputs(self) -> tuple[TensorSpec, ...]:
         """Name, shape and dtype of each output."""
         return self._outputs
+
+    def samples(self, path: str | Path) -> Samples:
+        """The samples in a file that fits the inputs.
+
+        Raises:
+            UserError: the file cannot be read, or names, shapes or types do not fit.
+        """
+        shapes = {tensor.name: tensor.shape for tensor in self.inputs}
+        return load_samples(path, shapes, {tensor.name: np.dtype(tensor.dtype) for tensor in self.inputs})
 
     def run(self, feeds: Mapping[str, ArrayLike]) -> dict[str, Array]:
         """Run the model once in the interpreter.

@@ -18,8 +18,9 @@ import click
 
 from intaglio.errors import CheckFailedError, UserError
 from intaglio.tools import commands
+from intaglio.tools.command import CHECK_FAILED
 
-DONE, CHECK_FAILED, INPUT_WRONG, COMPILER_WRONG, INTERRUPTED = 0, 1, 2, 3, 130
+DONE, INPUT_WRONG, COMPILER_WRONG, INTERRUPTED = 0, 2, 3, 130
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -5,18 +5,35 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import Any, ParamSpec, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import click
 
-from intaglio.errors import UserError
+from intaglio.errors import CheckFailedError, UserError
+from intaglio.remarks import collecting
+
+CHECK_FAILED = 1
+"""Exit code of a command that did its work and found that a check asked for does not hold."""
+
+calibration_option = click.option(
+    "--calibration", metavar="DATA.npz", help="One array for each input, samples stacked on a first axis."
+)
 
 method_option = click.option(
     "--method",
     metavar="METHOD",
-    default="min_max",
-    show_default=True,
     help="Calibration method: min_max, mse, moving_average, entropy, percentile or average.",
+)
+
+ranges_option = click.option(
+    "--ranges", metavar="FILE", help="Ranges that `intaglio calibrate` wrote, or AIMET's encodings."
+)
+
+_PARAMETERS = (
+    click.option("--params", metavar="FILE.toml", help="Parameters of quantization; other options count more."),
+    method_option,
+    click.option("--precision", metavar="PRECISION", help="int8, int16, bf16, or bits as in a16w8; of all nodes."),
+    click.option("--assignment", metavar="FILE", help="Precisions of single nodes by name or pattern, JSON or TOML."),
 )
 
 shape_option = click.option(
@@ -28,12 +45,24 @@ batch_option = click.option(
 )
 
 Parameters = ParamSpec("Parameters")
+Command = TypeVar("Command", bound=Callable[..., Any])
 Report = dict[str, Any]
 """What a command prints as JSON."""
 
 
+def parameter_options(function: Command) -> Command:
+    """Add `--params`, `--method`, `--precision` and `--assignment`; `quantizing.params_of` takes their values."""
+    for option in reversed(_PARAMETERS):
+        function = option(function)
+    return function
+
+
 def reporting(function: Callable[Parameters, Report]) -> Callable[Parameters, None]:
-    """Make a command of a function that returns its report; adds `--json` and `--debug`."""
+    """Make a command of a function that returns its report; adds `--json` and `--debug`.
+
+    What passes have to say is printed on stderr, and is in the report as `remarks`. A report with the entry
+    `check_failed` is printed like any other, and then the command ends with exit code 1 and that message.
+    """
 
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, and nothing else.")
     @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
@@ -42,9 +71,17 @@ def reporting(function: Callable[Parameters, Report]) -> Callable[Parameters, No
         as_json = bool(options.pop("as_json"))
         context = click.get_current_context()
         context.obj = {"debug": bool(options.pop("debug")), "json": as_json}
-        report = function(*arguments, **options)
+        with collecting() as remarks:
+            report = function(*arguments, **options)
+        for found in remarks:
+            click.echo(str(found), err=True)
+        if remarks:
+            report["remarks"] = [str(found) for found in remarks]
         if as_json:
             click.echo(json.dumps(report, indent=2))
+        if "check_failed" in report:
+            click.echo(str(CheckFailedError(str(report["check_failed"]))), err=True)
+            context.exit(CHECK_FAILED)
 
     return command
 

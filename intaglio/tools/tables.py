@@ -27,10 +27,15 @@ def print_table(title: str | None, columns: Sequence[str], rows: Sequence[Sequen
         table.add_column(column, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(escape(_cell_text(cell)) for cell in row))
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
+    output = console()
     if title is not None:
-        console.print(escape(title), style="bold", soft_wrap=True)
-    console.print(table)
+        output.print(escape(title), style="bold", soft_wrap=True)
+    output.print(table)
+
+
+def console() -> Console:
+    """What prints on stdout, wide enough for tables where that is no terminal."""
+    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
 
 
 def _cell_text(value: object) -> str:

@@ -490,7 +490,17 @@ def test_a_mistake_of_ours_is_no_traceback_either(files: Files, monkeypatch: pyt
 
 
 def test_help_of_every_command(files: Files) -> None:
-    for command in ([], ["compile"], ["run"], ["profile"], ["inspect"], ["calibrate"]):
+    for command in (
+        [],
+        ["compile"],
+        ["run"],
+        ["profile"],
+        ["inspect"],
+        ["calibrate"],
+        ["quantize"],
+        ["analyze"],
+        ["evaluate"],
+    ):
         out = files.succeed(*command, "--help")
         assert out.startswith("Usage: intaglio")
         assert not re.search(r"^  \w.*\.\.\.$", out, re.MULTILINE), "a summary is too long for its line"

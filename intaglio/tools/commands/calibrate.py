@@ -9,6 +9,7 @@ import click
 from intaglio.tools.command import (
     Report,
     batch_option,
+    calibration_option,
     method_option,
     parse_shapes,
     reporting,
@@ -22,7 +23,7 @@ from intaglio.tools.command import (
 @click.command("calibrate")
 @click.argument("model")
 @click.option("-o", "--output", required=True, help="The file of ranges to write.")
-@click.option("--calibration", metavar="DATA.npz", help="One array for each input, samples stacked on a first axis.")
+@calibration_option
 @method_option
 @click.option("--bits", type=click.IntRange(2, 16), default=8, show_default=True, help="Width that values will have.")
 @click.option("--symmetric", is_flag=True, help="Choose ranges for symmetric quantization.")
@@ -44,7 +45,7 @@ def command(
     model: str,
     output: str,
     calibration: str | None,
-    method: str,
+    method: str | None,
     bits: int,
     symmetric: bool,
     statistics: str | None,
@@ -59,14 +60,14 @@ def command(
     The file can be read, edited, and given to `compile --ranges`. Statistics of several machines, each of which
     calibrated a part of the data, are added up with --merge.
     """
-    from intaglio.params import CalibrationMethod
+    from intaglio.params import CalibrationMethod, default_calibration
     from intaglio.passes.calibration.statistics import Grid
     from intaglio.tools.calibrating import CalibrateOptions, calibrate_model
     from intaglio.tools.progress import sample_progress
 
     options = CalibrateOptions(
         data=calibration,
-        method=CalibrationMethod.from_str(method),
+        method=CalibrationMethod.from_str(method) if method else default_calibration(),
         shapes=parse_shapes(shapes),
         batch=batch,
         grid=Grid(bits, symmetric),

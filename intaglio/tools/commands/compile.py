@@ -10,8 +10,10 @@ import click
 from intaglio.tools.command import (
     Report,
     batch_option,
-    method_option,
+    calibration_option,
+    parameter_options,
     parse_shapes,
+    ranges_option,
     reporting,
     shape_option,
     wants_json,
@@ -26,10 +28,10 @@ if TYPE_CHECKING:
 @click.command("compile")
 @click.argument("model")
 @click.option("-o", "--output", required=True, help="The package to write, or with --compile-to the module's text.")
-@click.option("--calibration", metavar="DATA.npz", help="One array for each input, samples stacked on a first axis.")
+@calibration_option
 @click.option("--target", metavar="TARGET", help="gen1 or another preset, a description FILE.toml, or host.")
-@method_option
-@click.option("--ranges", metavar="FILE", help="Ranges that `intaglio calibrate` wrote, or AIMET's encodings.")
+@ranges_option
+@parameter_options
 @shape_option
 @batch_option
 @click.option("--compile-to", metavar="PHASE", default="package", help="Stop after this phase and write its text.")
@@ -42,8 +44,11 @@ def command(
     output: str,
     calibration: str | None,
     target: str | None,
-    method: str,
     ranges: str | None,
+    params: str | None,
+    method: str | None,
+    precision: str | None,
+    assignment: str | None,
     shapes: Sequence[str],
     batch: int | None,
     compile_to: str,
@@ -56,16 +61,17 @@ def command(
     The phases are import, graph, calibrate, quantize, partition, npu, isa and package; `intaglio inspect --phases`
     shows what they do. Compilation may stop after each and resume from its text.
     """
-    from intaglio.params import CalibrationMethod, QuantizationParams
     from intaglio.phases import CompileOptions
+    from intaglio.tools.quantizing import params_of
 
+    asked = {"params": params, "method": method, "precision": precision, "assignment": assignment}
     options = CompileOptions(
         target=target,
         shapes=parse_shapes(shapes),
         batch=batch,
         calibration=calibration,
         ranges=ranges,
-        params=QuantizationParams().with_calibration(CalibrationMethod.from_str(method)),
+        params=params_of(asked),
         fail_on_host=fail_on_host,
     )
     return _compile(model, output, options, compile_to, compile_from, dump_phases_to)
