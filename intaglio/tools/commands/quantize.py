@@ -47,7 +47,8 @@ def command(
 ) -> Report:
     """Quantize MODEL and write the module's text.
 
-    MODEL is calibrated first, unless it is the text of a calibrated module. The text can be read and edited, analyzed and evaluated, and `intaglio compile --compile-from quantize` goes on from it.
+    MODEL is calibrated first, unless it is the text of a calibrated module. The text can be read and edited, analyzed
+    and evaluated, and `intaglio compile --compile-from quantize` goes on from it.
     """
     from intaglio.compiler import write_text
     from intaglio.files import check_output
