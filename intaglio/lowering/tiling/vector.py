@@ -12,6 +12,7 @@ from intaglio.dialects import npu
 from intaglio.lowering.tiling.emitter import Emitter, View
 from intaglio.lowering.tiling.geometry import Block, Shape, Window, divide_up, parts
 from intaglio.lowering.tiling.layers import (
+    LARGEST_CHANNELS,
     AveragePoolLayer,
     ConvertLayer,
     DepthwiseLayer,
@@ -148,6 +149,35 @@ class VectorTasks:
         """The taps of the layer's window."""
         y, x = self.layer.window.y, self.layer.window.x
         return npu.GridAttr(npu.Grid(y.kernel, x.kernel, y.dilation, x.dilation * source.column_stride))
+
+
+IDENTITY = npu.Scale(1 << 30, 30, 0)
+"""A rescaling that leaves values as they are."""
+
+
+def copy_rows(emitter: Emitter, source: View, target: View, rows: Block) -> None:
+    """Copy whole rows from one buffer to another.
+
+    Args:
+        emitter: where the task goes.
+        source: a view without gaps that holds the rows.
+        target: likewise.
+        rows: which.
+    """
+    size = rows.columns * rows.channels
+    run = next(size // count for count in range(1, size + 1) if size % count == 0 and size // count <= LARGEST_CHANNELS)
+    emitter.task(
+        npu.ConvertOp,
+        [source.buffer, target.buffer],
+        map=npu.FeatureMapAttr(npu.FeatureMap(source.at(rows.y0, rows.x0), rows.rows * size // run, run, run, 0)),
+        placement=npu.PlacementAttr(npu.Placement(target.at(rows.y0, rows.x0), run, run)),
+        window=npu.GridAttr(npu.Grid(rows.rows * size // run, 1, 1, run)),
+        origin=npu.OriginAttr(npu.Origin(0, 0)),
+        channels=run,
+        result_scale=npu.ScaleAttr(IDENTITY),
+        input_zero_point=0,
+        bounds=npu.BoundsAttr(FULL),
+    )
 
 
 def vector_layer_cycles(layer: Layer, target: Target) -> int:
