@@ -24,13 +24,16 @@ __all__ = ["export_float", "nn_rules"]
 _OPSET = 17
 
 
-def export_float(module: ModuleOp, *, extra_outputs: Sequence[SSAValue] = ()) -> tuple[ModelProto, dict[SSAValue, str]]:
+def export_float(
+    module: ModuleOp, *, extra_outputs: Sequence[SSAValue] = (), opset: int = _OPSET
+) -> tuple[ModelProto, dict[SSAValue, str]]:
     """Write `@main` of a float module as an ONNX model.
 
     Args:
         module: `nn` ops on float tensors, `quant.observe`, and `onnx` ops.
         extra_outputs: values in `@main` that become outputs of the model after its own, in this order; those that
             are outputs already, or are given twice, are not added again.
+        opset: of a model without `onnx` ops, which otherwise has theirs.
 
     Returns:
         The model, whose inputs and outputs have the ONNX names and layouts of `@main`, and the name of the output
@@ -44,7 +47,7 @@ def export_float(module: ModuleOp, *, extra_outputs: Sequence[SSAValue] = ()) ->
     model = ModelProto()
     write_model_attributes(module, model)
     is_mixed = any(isinstance(op, OnnxOp) and not op.domain for op in block.walk())
-    opset = opset_of(module, "") if is_mixed else _OPSET
+    opset = opset_of(module, "") if is_mixed else opset
     imports = [(entry.domain, entry.version) for entry in model.opset_import if entry.domain]
     model.ClearField("opset_import")
     model.ClearField("graph")
@@ -57,6 +60,8 @@ def export_float(module: ModuleOp, *, extra_outputs: Sequence[SSAValue] = ()) ->
     name_results(block, names)
     writer = Writer(model.graph, names, opset)
     block_to_graph(block, model.graph, names, writer.write)
+    for domain in writer.domains - {domain for domain, _ in imports}:
+        model.opset_import.add(domain=domain, version=1)
     write_interface(function, model.graph, names)
     found: dict[SSAValue, str] = {}
     listed = {output.name for output in model.graph.output}

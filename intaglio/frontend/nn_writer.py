@@ -8,17 +8,21 @@ from typing import Any, TypeVar
 
 import numpy as np
 from onnx import GraphProto, helper
-from xdsl.dialects.builtin import AnyFloat, IntegerType, i64
+from xdsl.dialects.builtin import AnyFloat, IntegerType, f32, i64
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from intaglio.dialects import nn
 from intaglio.dialects.nn.types import element
+from intaglio.dialects.quant import DequantizeCastOp, UniformQuantizedPerAxisType, UniformType
 from intaglio.dialects.weights import Array, array_of, constant_attr
 from intaglio.errors import UserError
 from intaglio.frontend.protobuf import Names, tensor_to_proto
 from intaglio.ir.locations import describe
 
 TO_NCHW, TO_NHWC = [0, 3, 1, 2], [0, 2, 3, 1]
+
+CONTRIBUTED = "com.microsoft"
+"""The domain of onnxruntime's own operators."""
 
 Op = TypeVar("Op", bound=Operation)
 
@@ -36,6 +40,7 @@ class Writer:
         self._graph = graph
         self._names = names
         self.opset = opset
+        self.domains: set[str] = set()
         self._in_nchw: dict[SSAValue, str] = {}
         self._outputs: dict[SSAValue, str] = {}
 
@@ -45,7 +50,7 @@ class Writer:
         if rule is None:
             return False
         for value in (*op.operands, *op.results):
-            if not isinstance(element(value), AnyFloat | IntegerType):
+            if type(op) not in _QUANTIZED and not isinstance(element(value), AnyFloat | IntegerType):
                 raise UserError(f"{describe(op)} is on {value.type}, but only float modules can be exported to ONNX")
         rule(self, op)
         return True
@@ -59,6 +64,10 @@ class Writer:
         if value not in self._in_nchw:
             self._in_nchw[value] = self.node("Transpose", [self.name(value)], perm=TO_NCHW)
         return self._in_nchw[value]
+
+    def is_in_nchw(self, value: SSAValue) -> bool:
+        """Whether a value is known in NCHW, so that asking for it adds no transpose."""
+        return value in self._in_nchw
 
     def node(self, op_type: str, inputs: Iterable[str], output: str | None = None, **attributes: Any) -> str:
         """Add a node and return the name of its output; inputs that end the list empty are left out."""
@@ -96,11 +105,39 @@ class Writer:
         pads = self.constant(np.asarray(amounts, np.int64), i64)
         return self.node("Pad", [name, pads, self.constant(np.asarray(fill), element(like))])
 
+    def casted(self, op_type: str, name: str, kind: UniformType, axis: int | None = None) -> str:
+        """Add a QuantizeLinear or DequantizeLinear.
+
+        Args:
+            op_type: which.
+            name: what is cast.
+            kind: the quantized type.
+            axis: of the value that is cast, where there are parameters along one.
+        """
+        assert isinstance(kind.storage_type, IntegerType)
+        width = kind.storage_type.width.data
+        since = 21 if width not in (8, 32) else 13 if axis is not None else 10
+        inputs = [name, self.constant(kind.scales.astype(np.float32), f32)]
+        if width <= 16:
+            inputs.append(self.constant(kind.zero_points, kind.storage_type))
+        attributes: dict[str, Any] = {} if axis is None else {"axis": axis}
+        if self.opset < since:
+            # Older standard operators lack the type or the axis; onnxruntime's own have both.
+            attributes["domain"] = CONTRIBUTED
+            self.domains.add(CONTRIBUTED)
+        return self.node(op_type, inputs, None, **attributes)
+
     def weight(self, value: SSAValue, permutation: Sequence[int]) -> str:
         """The name of a weight with its dimensions in another order."""
         owner = value.owner
         if isinstance(owner, nn.ConstantOp):
             return self.constant(array_of(owner.value).transpose(permutation), element(value))
+        if isinstance(owner, DequantizeCastOp) and isinstance(stored := owner.input.owner, nn.ConstantOp):
+            kind = element(owner.input)
+            assert isinstance(kind, UniformType)
+            name = self.constant(array_of(stored.value).transpose(permutation), kind.storage_type)
+            axis = permutation.index(kind.axis) if isinstance(kind, UniformQuantizedPerAxisType) else None
+            return self.casted("DequantizeLinear", name, kind, axis)
         return self.node("Transpose", [self.name(value)], perm=list(permutation))
 
     def clamped(self, name: str, clamp: nn.ClampAttr | None, like: SSAValue, output: str | None = None) -> str:
@@ -147,15 +184,20 @@ class Writer:
 
 
 _RULES: dict[type[Operation], Callable[[Writer, Any], None]] = {}
+_QUANTIZED: set[type[Operation]] = set()
 
 
-def exports(*kinds: type[Op]) -> Callable[[Callable[[Writer, Op], None]], Callable[[Writer, Op], None]]:
-    """Register the decorated function as the rule of operations."""
+def exports(
+    *kinds: type[Op], quantized: bool = False
+) -> Callable[[Callable[[Writer, Op], None]], Callable[[Writer, Op], None]]:
+    """Register the decorated function as the rule of operations, which may be on quantized tensors if it says so."""
 
     def register(rule: Callable[[Writer, Op], None]) -> Callable[[Writer, Op], None]:
         for kind in kinds:
             assert kind not in _RULES, f"two rules for {kind.name}"
             _RULES[kind] = rule
+        if quantized:
+            _QUANTIZED.update(kinds)
         return rule
 
     return register

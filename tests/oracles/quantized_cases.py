@@ -7,15 +7,24 @@ from typing import Any
 
 import numpy as np
 from xdsl.dialects import func
-from xdsl.dialects.builtin import IntegerType, ModuleOp, TensorType
+from xdsl.dialects.builtin import IntegerType, ModuleOp, TensorType, f32
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
 from intaglio.dialects import nn
-from intaglio.dialects.quant import RequantizeOp, UniformQuantizedType, uniform, uniform_per_axis
+from intaglio.dialects.quant import (
+    DequantizeCastOp,
+    QuantizeCastOp,
+    RequantizeOp,
+    UniformQuantizedPerAxisType,
+    UniformQuantizedType,
+    uniform,
+    uniform_per_axis,
+)
 from intaglio.dialects.weights import constant_attr
 from intaglio.interpreter import Interpreter
 from intaglio.interpreter.table_functions import table_function
 from intaglio.ir.verification import verify_module
+from intaglio.numerics.quantization import dequantize
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -158,6 +167,19 @@ class Cases:
                 source, weight, bias, TensorType(kind, [n, *sizes, outputs]), **window, clamp=self.clamp(kind)
             )
         )
+
+    def accumulated(self) -> None:
+        """A layer whose result is the sum of products itself, with a scale for each channel or one."""
+        source = self.input(self.number(1, 2), self.number(1, 9), self.number(1, 9), self.number(1, 8))
+        outputs = self.number(1, 9)
+        weight, bias, kind = self.layer_parameters(source, outputs, 1, 1, source.type.get_shape()[3])
+        weight_kind, scale = weight.type.element_type, source.type.element_type.scale
+        if isinstance(weight_kind, UniformQuantizedPerAxisType):
+            result = uniform_per_axis(32, 3, weight_kind.scales * scale)
+        else:
+            result = uniform(32, weight_kind.scale * scale)
+        shape = [*source.type.get_shape()[:3], outputs]
+        self.add(nn.Conv2dOp(source, weight, bias, TensorType(result, shape), clamp=self.clamp(kind)))
 
     def dense(self) -> None:
         source = self.input(*self.shape(self.number(1, 3), 20))
@@ -350,6 +372,28 @@ class Cases:
         module = ModuleOp([func.FuncOp("main", types, Region(self.block))])
         verify_module(module)
         return module
+
+    def module_on_floats(self) -> tuple[ModuleOp, list[Array]]:
+        """The function with casts at its edges, and the real values of the inputs."""
+        end = func.ReturnOp(*self.results)
+        self.block.add_op(end)
+        reals: list[Array] = []
+        for argument, stored in zip(list(self.block.args), self.inputs, strict=True):
+            kind = argument.type.element_type
+            reals.append(np.asarray(dequantize(stored, kind.scale, kind.zero_point)))
+            cast = QuantizeCastOp(argument, argument.type)
+            argument.replace_all_uses_with(cast.result)
+            cast.operands[0] = self.block.insert_arg(TensorType(f32, stored.shape), len(self.block.args))
+            self.block.insert_op_before(cast, self.block.first_op)
+            self.block.erase_arg(argument)
+        for index, result in enumerate(list(end.operands)):
+            cast = DequantizeCastOp(result, TensorType(f32, result.type.get_shape()))
+            self.block.insert_op_before(cast, end)
+            end.operands[index] = cast.result
+        types = list(self.block.arg_types), [value.type for value in end.operands]
+        module = ModuleOp([func.FuncOp("main", types, Region(self.block))])
+        verify_module(module)
+        return module, reals
 
     @staticmethod
     def interpreted(module: ModuleOp, inputs: Sequence[Array]) -> list[Array]:

@@ -29,6 +29,7 @@ OPERATORS = {
     "grouped convolution": Cases.grouped,
     "depthwise convolution": Cases.depthwise,
     "transposed convolution": Cases.conv_transpose2d,
+    "layer of 32 bits": Cases.accumulated,
     "dense": Cases.dense,
     "matmul": Cases.matmul,
     "add": Cases.add_values,
@@ -79,7 +80,10 @@ UNCHANGED = {"max pool", "movement", "resize"}
 """Operators whose results have the parameters of their arguments."""
 
 COMBINATIONS = [
-    (operator, widths) for operator in OPERATORS for widths in WIDTHS if operator not in UNCHANGED or " " not in widths
+    (operator, widths)
+    for operator in OPERATORS
+    for widths in WIDTHS
+    if widths == "int8" or (operator != "layer of 32 bits" and (operator not in UNCHANGED or " " not in widths))
 ]
 
 

@@ -5,7 +5,6 @@ Every tensor is compared, not the last one alone: two scores of a classifier hid
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from itertools import islice
 from pathlib import Path
@@ -16,22 +15,17 @@ import pytest
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation, SSAValue
 
-from intaglio.compiler import import_phase, run_phase
 from intaglio.dialects import nn
 from intaglio.frontend.exporter import main_function
 from intaglio.interpreter import Interpreter
 from intaglio.lowering.nn_to_tosa import TosaExport, export_tosa
-from intaglio.phases import PHASES, CompileOptions
 from intaglio.runtime.packaging import interface
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from networks import EXAMPLES, load_zoo, quantized, samples_of
 from quantized_cases import Array
 from tosa_model import run, serialized
-
-ROOT = Path(__file__).parent.parent.parent
-ZOO = ROOT.parent / "shared" / "zoo"
-EXAMPLES = ROOT / "examples"
 
 NETWORKS = {
     "fashion_resnet8": 20,
@@ -48,14 +42,6 @@ NETWORKS = {
 
 INSIDE = {"nn.reshape", "nn.transpose", "quant.qcast", "quant.dcast", "nn.softmax", "nn.sigmoid"}
 """What may stay outside of a network that is exported as a whole."""
-
-
-def quantized(model: Path, calibration: list[dict[str, Array]]) -> ModuleOp:
-    options = CompileOptions(calibration=calibration)
-    module = import_phase(model, options)
-    for phase in PHASES[1:4]:
-        run_phase(module, phase, options)
-    return module
 
 
 class Recorder:
@@ -91,13 +77,7 @@ def compare(module: ModuleOp, samples: list[dict[str, Array]], *, validate: bool
 
 @pytest.fixture(scope="module")
 def zoo() -> ModuleType:
-    if not ZOO.exists():
-        pytest.skip("the model zoo is not there")
-    specification = importlib.util.spec_from_file_location("zoo", ZOO / "zoo.py")
-    assert specification is not None and specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    return load_zoo()
 
 
 @pytest.mark.slow
@@ -106,12 +86,6 @@ def test_a_network_of_the_zoo(zoo: ModuleType, name: str):
     entry = zoo.load(name)
     module = quantized(Path(entry.model), list(islice(entry.samples("calib"), 8)))
     compare(module, list(islice(entry.samples("eval"), NETWORKS[name])))
-
-
-def samples_of(path: Path, count: int) -> list[dict[str, Array]]:
-    with np.load(path) as archive:
-        arrays = {name: archive[name][:count] for name in archive.files if name != "label"}
-    return [{name: array[index] for name, array in arrays.items()} for index in range(count)]
 
 
 @pytest.mark.parametrize("name", ["fashion_resnet8", "ppocr_cls"])

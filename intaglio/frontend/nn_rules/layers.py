@@ -7,6 +7,7 @@ from typing import Any
 from intaglio.dialects import nn
 from intaglio.dialects.nn.types import element, tensor_of
 from intaglio.dialects.onnx import ints_of
+from intaglio.dialects.quant import DequantizeCastOp
 from intaglio.dialects.weights import array_of
 from intaglio.frontend.nn_writer import TO_NCHW, Writer, exports
 
@@ -26,6 +27,11 @@ def _conv2d(writer: Writer, op: nn.Conv2dOp) -> None:
 
 @exports(nn.DenseOp)
 def _dense(writer: Writer, op: nn.DenseOp) -> None:
+    if isinstance(op.weight.owner, DequantizeCastOp) and len(tensor_of(op.input).get_shape()) == 2:
+        # Runtimes fuse this, but not a product with a sum, into one integer layer.
+        inputs = [writer.name(op.input), writer.weight(op.weight, [0, 1]), writer.name(op.bias)]
+        writer.finish(writer.node("Gemm", inputs, transB=1), op.result, op.clamp)
+        return
     made = writer.node("MatMul", [writer.name(op.input), writer.weight(op.weight, [1, 0])])
     if op.bias is not None:
         made = writer.node("Add", [made, writer.name(op.bias)])

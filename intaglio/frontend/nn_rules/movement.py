@@ -1,4 +1,4 @@
-"""Constants, observers, and what only moves or resamples elements."""
+"""Observers, and what only moves or resamples elements."""
 
 from __future__ import annotations
 
@@ -12,11 +12,6 @@ from intaglio.dialects.nn.types import element, tensor_of
 from intaglio.dialects.onnx import ints_of
 from intaglio.dialects.quant import ObserveOp
 from intaglio.frontend.nn_writer import TO_NCHW, TO_NHWC, Writer, exports
-
-
-@exports(nn.ConstantOp)
-def _constant(writer: Writer, op: nn.ConstantOp) -> None:
-    writer.initializer(op)
 
 
 @exports(ObserveOp)

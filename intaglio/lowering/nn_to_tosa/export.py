@@ -10,12 +10,12 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import BlockArgument, Operation, SSAValue
 
 from intaglio.dialects import nn
-from intaglio.dialects.quant import UniformQuantizedType, is_quantized, requantization_mode
+from intaglio.dialects.nn.types import element
+from intaglio.dialects.quant import UniformType, is_quantized, requantization_mode
 from intaglio.errors import UserError
 from intaglio.frontend.exporter import main_function
 from intaglio.interpreter.values import value_shape
 from intaglio.ir.locations import describe, names_in, where
-from intaglio.lowering.nn_to_tosa.steps import parameters, storage
 from intaglio.lowering.nn_to_tosa.writer import Value, Writer, rule_of
 from intaglio.params import RequantizationMode
 
@@ -35,7 +35,7 @@ class Port:
 
     name: str
     value: SSAValue
-    type: UniformQuantizedType
+    type: UniformType
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -97,10 +97,12 @@ def export_tosa(module: ModuleOp, *, cuts: bool = False, watched: Iterable[SSAVa
 
 
 def _argument(index: int, port: Port) -> Value:
-    element = storage(port.type)
-    if element not in STORAGE:
-        raise UserError(f"TOSA has no tensors of {element} without a sign", hint="use the pass use-signed-storage")
-    return Value(f"%a{index}", port.shape, element)
+    stored = str(port.type.storage_type)
+    if stored not in STORAGE:
+        raise UserError(
+            f"TOSA has no tensors of {stored}, which {port.name!r} is", hint="the pass use-signed-storage may help"
+        )
+    return Value(f"%a{index}", port.shape, stored)
 
 
 def _is_integer(op: Operation) -> bool:
@@ -178,7 +180,9 @@ def _read(op: Operation) -> Sequence[SSAValue]:
 
 def _port(value: SSAValue, name: str, taken: dict[str, int]) -> Port:
     count = taken[name] = taken.get(name, 0) + 1
-    return Port(name if count == 1 else f"{name}#{count}", value, parameters(value))
+    kind = element(value)
+    assert isinstance(kind, UniformType)
+    return Port(name if count == 1 else f"{name}#{count}", value, kind)
 
 
 def _input_name(value: SSAValue, function: FuncOp) -> str:
@@ -223,8 +227,12 @@ def _made_by(value: SSAValue) -> str:
 
 def _comments(role: str, ports: Sequence[Port]) -> str:
     """What the integers of each argument or result stand for."""
-    lines = [
-        f"// {role} {port.name!r}: real value = {port.type.scale!r} * (stored value - {port.type.zero_point})\n"
-        for port in ports
-    ]
+    lines: list[str] = []
+    for port in ports:
+        scales, zero_points = port.type.scales.tolist(), port.type.zero_points.tolist()
+        if port.type.parameter_shape:
+            text = f"real value = scale of the channel * stored value, scales {scales}"
+        else:
+            text = f"real value = {scales!r} * (stored value - {zero_points})"
+        lines.append(f"// {role} {port.name!r}: {text}\n")
     return "".join(lines)

@@ -39,6 +39,7 @@ ALL_CHANNELS = slice(None)
 
 Layer = nn.Conv2dOp | nn.ConvTranspose2dOp | nn.DenseOp
 Integers = np.ndarray[Any, np.dtype[np.integer[Any]]]
+Float64Array = npt.NDArray[np.float64]
 
 
 def stored(op: Layer, value: SSAValue) -> Integers:
@@ -79,8 +80,24 @@ def accumulator_of(op: Layer) -> str:
 def finished(writer: Writer, op: Layer, accumulator: Value, channels: slice = ALL_CHANNELS) -> Value:
     """The result of a layer, or some channels of it, from their accumulator."""
     scales = weight_scales(op.weight)
+    if nn.is_accumulator(op.result):
+        return _unscaled(writer, op, accumulator, parameters(op.input).scale * scales, channels)
     ratio = parameters(op.input).scale * (scales[channels] if len(scales) > 1 else scales) / parameters(op.result).scale
     return requantized(writer, accumulator, *multipliers(accumulator, ratio), op.result, op.clamp)
+
+
+def _unscaled(writer: Writer, op: Layer, accumulator: Value, scales: Float64Array, channels: slice) -> Value:
+    """The accumulator itself as result, limited with MAXIMUM and MINIMUM, since CLAMP takes no 32 bits."""
+    if accumulator.element != "i32":
+        raise unsupported(op, "accumulators of 48 bits as results")
+    if op.clamp is None:
+        return accumulator
+    selected = scales[channels] if len(scales) > 1 else scales
+    for name, bound in zip(("maximum", "minimum"), op.clamp.bounds, strict=True):
+        limits = np.clip(np.rint(bound / selected), -(1 << 31), (1 << 31) - 1).astype(np.int64)
+        shaped = limits.reshape([1] * (len(accumulator.shape) - 1) + [-1])
+        accumulator = writer.op(name, [accumulator, writer.constant(shaped, "i32")], accumulator.shape, "i32")
+    return accumulator
 
 
 def multipliers(accumulator: Value, ratio: npt.ArrayLike) -> tuple[npt.ArrayLike, npt.ArrayLike]:
