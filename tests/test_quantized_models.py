@@ -170,7 +170,7 @@ def test_mnist_mobilenet(zoo: ModuleType, form: str, tmp_path: Path):
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["qdq_per_tensor_u8", "qoperator_per_tensor_s8"])
 def test_mobilenet_v2(zoo: ModuleType, form: str, tmp_path: Path):
-    """Scales per channel are left out: one accumulator rounded otherwise changes all of this network's results."""
+    """For scales per channel see `test_quantized_layers`."""
     zoo_agreement(zoo, "mobilenet_v2", form, tmp_path, 32, 40).check()
 
 
