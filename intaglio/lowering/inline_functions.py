@@ -26,7 +26,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from onnx import FunctionProto, ModelProto, NodeProto, defs, helper, inliner
+from google.protobuf.message import DecodeError
+from onnx import FunctionProto, ModelProto, NodeProto, checker, defs, helper, inliner, shape_inference
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.dialects.func import FuncOp, ReturnOp
@@ -50,6 +51,10 @@ _MAX_ELEMENTS = 65536
 
 _DEFINITIONS = "intaglio.definitions"
 """Domain of definitions while they are being inlined."""
+
+
+_INLINER_ERRORS = (RuntimeError, ValueError, checker.ValidationError, shape_inference.InferenceError, DecodeError)
+"""What ONNX's inliner and its schemas raise about nodes that they cannot define."""
 
 
 @dataclass(frozen=True)
@@ -169,10 +174,8 @@ class _Inliner:
             for output in model.graph.output:
                 output.type.tensor_type.ClearField("shape")
             return main_function(import_model(model.SerializeToString()))
-        except UserError:
-            return None
-        except Exception:
-            # The inliner is foreign code: a definition that it cannot give is as good as none.
+        except (UserError, *_INLINER_ERRORS):
+            # A definition that cannot be given is as good as none.
             return None
 
 

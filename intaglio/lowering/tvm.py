@@ -165,9 +165,14 @@ def build_function(
     ]
     block_builder = relax.BlockBuilder()
     with block_builder.function("main", parameters, pure=True):
-        with block_builder.dataflow():
-            results = body(HostBuilder(block_builder), list(parameters))
-            output = block_builder.emit_output(relax.Tuple(results))
+        try:
+            with block_builder.dataflow():
+                results = body(HostBuilder(block_builder), list(parameters))
+                output = block_builder.emit_output(relax.Tuple(results))
+        except BaseException:
+            # A builder that is left in the middle of a function writes a warning when it is destroyed.
+            block_builder.emit_func_output(relax.Tuple([]))
+            raise
         block_builder.emit_func_output(output)
     return block_builder.finalize()
 

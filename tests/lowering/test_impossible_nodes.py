@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from intaglio.errors import UserError
@@ -25,8 +27,11 @@ func.func @main(%x: tensor<2xi64>, %y: tensor<3xi64>) -> tensor<3xi64> {
 
 
 @pytest.mark.parametrize(("text", "node"), [(RESHAPE, 'onnx.Reshape "flat"'), (ADD, 'onnx.Add "sum"')])
-def test_a_node_that_cannot_be_is_refused(text: str, node: str):
+def test_a_node_that_cannot_be_is_refused(text: str, node: str, capfd: pytest.CaptureFixture[str]):
     with pytest.raises(UserError) as caught:
         host_to_relax(main_function(parse_module(text, "model.mlir")), {})
     assert caught.value.what.startswith(f"TVM cannot compute {node} (model.mlir:")
     assert len(str(caught.value).splitlines()) == 1
+    del caught
+    gc.collect()
+    assert "destroyed" not in capfd.readouterr().err

@@ -17,6 +17,9 @@ from intaglio.lowering.host_to_relax.emitter import Emitter
 from intaglio.lowering.host_to_relax.registry import find_rule
 from intaglio.lowering.tvm import Expr, HostBuilder, build_function, carried_dtype
 
+_CONTRADICTIONS = (ArithmeticError, IndexError, RuntimeError, TypeError, ValueError)
+"""What TVM, NumPy and the rules that use them raise about shapes that do not fit; errors of TVM are RuntimeErrors."""
+
 
 def check_host_function(function: func.FuncOp) -> None:
     """Check that the host can run every operation of a function.
@@ -87,11 +90,8 @@ def _emitted(emitter: Emitter, op: Operation, operands: list[Expr]) -> list[Expr
         return function(emitter, op, operands)
     try:
         return function(emitter, op, operands)
-    except UserError:
-        raise
-    except Exception as error:
-        # Unlike ops of ours, nodes may have shapes that contradict each other: ONNX's inference lets them pass, and
-        # rules and TVM raise what they please.
+    except _CONTRADICTIONS as error:
+        # Unlike ops of ours, nodes may have shapes that contradict each other: ONNX's inference lets them pass.
         message = " ".join(str(error).split())
         message = message if len(message) <= 200 else f"... {message[-200:]}"
         raise UserError(f"TVM cannot compute {describe(op)}: {message}", where=where(op.location)) from error
