@@ -136,17 +136,25 @@ def calibration_quantization(
 
 
 def evaluation(
-    criterion: Statistic[Any, Any],
+    criterion: Statistic[Any, Any], *, fast_mode: bool = False
 ) -> Callable[[Network | QuantizedNetwork, str | Path | Iterable[Item]], Any]:
     """A step that runs a network on labelled samples and computes an aggregate of its answers.
 
     Args:
         criterion: what to compute.
+        fast_mode: run a quantized network in onnxruntime, where results may differ by a step of quantization; a float
+            one always runs there.
 
     Returns:
         The step; it returns what the criterion results in.
     """
-    return lambda network, data: network.evaluate(data, criterion)
+
+    def step(network: Network | QuantizedNetwork, data: str | Path | Iterable[Item]) -> Any:
+        if isinstance(network, Network):
+            return network.evaluate(data, criterion)
+        return network.evaluate(data, criterion, fast_mode=fast_mode)
+
+    return step
 
 
 def noise_analysis() -> Callable[[Network, QuantizedNetwork, Data], NoiseReport]:

@@ -21,7 +21,7 @@ import numpy as np
 from xdsl.dialects.builtin import ModuleOp, UnitAttr
 
 from intaglio.analysis.evaluation import Item, aggregate, labelled_samples, model_of
-from intaglio.analysis.execution import exact_runner, float_runner
+from intaglio.analysis.execution import exact_runner, fast_runner, float_runner
 from intaglio.analysis.metrics import Statistic, metric
 from intaglio.analysis.noise import DIVERGENCE_DB, NoiseOptions, noise_analysis
 from intaglio.analysis.report import NoiseReport
@@ -365,12 +365,15 @@ class QuantizedNetwork(Runnable):
         self,
         data: str | Path | Iterable[Item],
         metric: str | Statistic[Any, Any] = "top1",
+        *,
+        fast_mode: bool = False,
     ) -> Any:
-        """Run the network exactly on labelled samples and sum its answers up.
+        """Run the network on labelled samples and sum its answers up.
 
         Args:
             data: an `.npz` file with the array `label` beside the inputs, or samples (see `labelled_samples`).
             metric: a metric's name, `module:function`, or a statistic.
+            fast_mode: run it in onnxruntime, where results may differ by a step of quantization, instead of exactly.
 
         Returns:
             The figure, or whatever the statistic results in.
@@ -380,8 +383,9 @@ class QuantizedNetwork(Runnable):
         """
         statistic = _statistic(metric)
         reference = model_of(float_runner(self._float()), self.inputs) if statistic.needs_reference else None
-        model = model_of(exact_runner(self.module), self.inputs)
-        return aggregate(model, labelled_samples(data, self.inputs), statistic, reference=reference)
+        runner = fast_runner(self.module) if fast_mode else exact_runner(self.module)
+        samples = labelled_samples(data, self.inputs)
+        return aggregate(model_of(runner, self.inputs), samples, statistic, reference=reference)
 
     def compile(self, path: str | Path, target: str | Path = "gen1", *, fail_on_host: bool = False) -> Package:
         """Compile to a package file; this network does not change.

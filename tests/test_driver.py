@@ -86,6 +86,8 @@ def test_evaluation_folds_float_and_quantized_answers() -> None:
     assert driver.evaluation(metric("top1"))(net, labelled()) == pytest.approx(np.mean(right))
     exact = [model.run({"input": s["input"]})["logits"].argmax() == s["label"] for s in labelled(20)]
     assert driver.evaluation(metric("top1"))(model, labelled(20)) == pytest.approx(np.mean(exact))
+    fast = driver.evaluation(metric("top1"), fast_mode=True)(model, labelled(60))
+    assert fast == pytest.approx(driver.evaluation(metric("top1"))(model, labelled(60)), abs=1.5 / 60)
     assert model.evaluate(EXAMPLE / "evaluation.npz") > 0.9
     assert model.evaluate(labelled(20), "snr") > 20
     shapes: Statistic[list[Any], list[Any]] = Statistic(

@@ -13,7 +13,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from intaglio.analysis.error_statistics import finite
 from intaglio.analysis.evaluation import Model, evaluate, labelled_samples, model_of
-from intaglio.analysis.execution import exact_runner, float_runner
+from intaglio.analysis.execution import exact_runner, fast_runner, float_runner
 from intaglio.analysis.metrics import metric
 from intaglio.data import load_samples
 from intaglio.errors import UserError
@@ -61,6 +61,7 @@ def evaluate_model(
     *,
     float_model: str | None = None,
     most: int | None = None,
+    fast: bool = False,
 ) -> Figures:
     """Score a model, and the float model it comes from where that is known.
 
@@ -71,6 +72,7 @@ def evaluate_model(
         options: how to quantize an ONNX model, and what with.
         float_model: an ONNX model or text to compare a quantized module or a package with.
         most: how many samples to use at most.
+        fast: run a quantized module in onnxruntime instead of exactly.
 
     Raises:
         UserError: a model, the data or a metric is wrong.
@@ -79,7 +81,7 @@ def evaluate_model(
     names = [criterion.name for criterion in criteria]
     if len(set(names)) < len(names):
         raise UserError("a metric is asked for twice", where="--metric")
-    models, inputs = _models(model, options, float_model)
+    models, inputs = _models(model, options, float_model, fast)
     reference = models.get("float")
     figures: dict[str, dict[str, float]] = {}
     seconds: dict[str, float] = {}
@@ -103,7 +105,7 @@ def _dtypes(inputs: Sequence[TensorSpec]) -> dict[str, Any]:
 
 
 def _models(
-    model: str, options: CompileOptions, float_model: str | None
+    model: str, options: CompileOptions, float_model: str | None, fast: bool
 ) -> tuple[dict[str, Model], tuple[TensorSpec, ...]]:
     """What answers samples, by the label it has in the report, and the inputs of all of them."""
     float_options = replace(options, calibration=None, ranges=None)
@@ -127,7 +129,7 @@ def _models(
         found["float"] = _float_model(float_module, float_model or model)
     if loaded.module is not None:
         inputs, _ = interface(main_function(loaded.module))
-        found["quantized"] = model_of(exact_runner(loaded.module), inputs)
+        found["quantized"] = model_of((fast_runner if fast else exact_runner)(loaded.module), inputs)
     return found, inputs
 
 

@@ -95,6 +95,8 @@ def test_evaluate_a_model_in_float_and_quantized(source: Path, capsys: pytest.Ca
     run(source, capsys, "compile", "@q.mlir", "--compile-from", "quantize", "-o", "@c.igpkg")
     package = report(source, capsys, "evaluate", "@c.igpkg", *DATA)
     assert package["simulator"]["figures"]["top1"] == both["quantized"]["figures"]["top1"]
+    fast = report(source, capsys, "evaluate", "@q.mlir", *DATA, "--fast")
+    assert fast["quantized"]["figures"]["top1"] == pytest.approx(package["simulator"]["figures"]["top1"], abs=0.05)
     few = report(source, capsys, "evaluate", "@q.mlir", *DATA, "--samples", "5")
     assert few["samples"] == 5
 

@@ -35,6 +35,7 @@ from intaglio.tools.command import (
 )
 @click.option("--samples", type=click.IntRange(min=1), help="Use so many samples at most.")
 @click.option("--float", "float_model", metavar="FILE", help="The float model, to compare MODEL with.")
+@click.option("--fast", is_flag=True, help="Run a quantized module in onnxruntime: faster, but not exactly.")
 @click.option("--fail-below", type=float, metavar="FIGURE", help="Fail if the first metric is below this.")
 @calibration_option
 @ranges_option
@@ -48,6 +49,7 @@ def command(
     metrics: Sequence[str],
     samples: int | None,
     float_model: str | None,
+    fast: bool,
     fail_below: float | None,
     calibration: str | None,
     ranges: str | None,
@@ -75,7 +77,7 @@ def command(
     options = CompileOptions(
         shapes=parse_shapes(shapes), batch=batch, calibration=calibration, ranges=ranges, params=params_of(asked)
     )
-    found = evaluate_model(model, data, metrics, options, float_model=float_model, most=samples)
+    found = evaluate_model(model, data, metrics, options, float_model=float_model, most=samples, fast=fast)
     report: Report = {"model": model, **found.to_dict()}
     if not wants_json():
         rows = [(name, *(f"{figures[name]:.4f}" for figures in found.figures.values())) for name in found.metrics]
