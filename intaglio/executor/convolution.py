@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from intaglio.executor.jit import compiled
-from intaglio.executor.rescaling import store_row
+from intaglio.executor.rescaling import Scaling, store_row
 from intaglio.executor.tiles import COLUMNS, ROWS, multiply_tile, multiply_tile_to_bytes
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -54,7 +54,7 @@ def chunks(weights: Array, largest: int) -> NDArray[np.int64] | None:
 
 
 @compiled
-def store_tile(
+def _store_tile(
     panel: Any,
     packed: Any,
     ends: Any,
@@ -120,56 +120,9 @@ def store_tile(
 
 
 @compiled
-def multiply(
-    x: Any,
-    input_zero_point: int,
-    packed: Any,
-    ends: Any,
-    bias: Any,
-    scaling: Any,
-    result: Any,
-) -> None:
-    """Multiply the rows of a matrix by packed columns.
-
-    Args:
-        x: `[M, K]` stored values.
-        input_zero_point: of the matrix.
-        packed: `[parts, blocks, pairs, 2 * COLUMNS]` from `pack_parts`.
-        ends: from `chunks`.
-        bias: `[N]`, int32 where sums with bias fit, else int64; padded to whole blocks, as multipliers and shifts.
-        scaling: from `Rescale.arguments`.
-        result: `[M, N]`, overwritten.
-    """
-    depth = x.shape[1]
-    panel = np.zeros((_ROWS, 2 * packed.shape[2]), np.int16)
-    sums = np.empty((_ROWS, _COLUMNS), np.int32)
-    wide_sums = np.empty((_ROWS, _COLUMNS), np.int64)
-    spare = np.empty((_ROWS, _COLUMNS), result.dtype)
-    zero, outputs = np.int32(input_zero_point), result.shape[1]
-    for start in range(0, x.shape[0], _ROWS):
-        for i in range(min(_ROWS, x.shape[0] - start)):
-            source = x[start + i]
-            for k in range(depth):
-                panel[i, k] = np.int32(source[k]) - zero
-        store_tile(
-            panel,
-            packed,
-            ends,
-            bias,
-            scaling,
-            outputs,
-            sums,
-            wide_sums,
-            spare,
-            result,
-            start,
-            0,
-        )
-
-
-@compiled
 def convolve(
     x: Any,
+    channels: int,
     input_zero_point: int,
     packed: Any,
     ends: Any,
@@ -185,7 +138,8 @@ def convolve(
     """Convolve by groups.
 
     Args:
-        x: `[N, H, W, C]` stored values.
+        x: `[N, H, W * C]` stored values.
+        channels: `C`.
         input_zero_point: of the input, which padding stands for.
         packed: `[groups, parts, blocks, pairs, 2 * COLUMNS]` weights from `pack_parts`, whose inner dimension is
             `(row, column, channel)`.
@@ -195,39 +149,63 @@ def convolve(
         strides: vertical and horizontal.
         pads: top and left.
         dilations: vertical and horizontal.
-        bias: see `multiply`; here, as the multipliers and shifts, `[groups, O / groups]`.
-        scaling: see there.
+        bias: `[groups, O / groups]`, int32 where sums with bias fit, else int64; padded to whole blocks of columns, as
+            the multipliers and shifts.
+        scaling: from `Rescale.arguments`.
         result: `[N * OH * OW, O]`, overwritten.
     """
-    height, width = x.shape[1], x.shape[2]
-    groups = packed.shape[0]
-    depth = x.shape[3] // groups
-    plane = size[0] * size[1]
+    height, groups = x.shape[1], packed.shape[0]
+    width, depth = x.shape[2] // channels, channels // groups
     panel = np.zeros((_ROWS, 2 * packed.shape[3]), np.int16)
     sums = np.empty((_ROWS, _COLUMNS), np.int32)
     wide_sums = np.empty((_ROWS, _COLUMNS), np.int64)
     spare = np.empty((_ROWS, _COLUMNS), result.dtype)
     zero, outputs = np.int32(input_zero_point), result.shape[1] // groups
     multiplier, shift, two_roundings, zero_point, low, high = scaling
+    tile_image, tile_y, tile_x = 0, 0, 0
     for start in range(0, result.shape[0], _ROWS):
+        image, out_y, out_x = tile_image, tile_y, tile_x
         for group in range(groups):
-            first_channel = group * depth
+            image, out_y, out_x = tile_image, tile_y, tile_x
             for i in range(min(_ROWS, result.shape[0] - start)):
-                image, place = divmod(start + i, plane)
-                out_y, out_x = divmod(place, size[1])
                 at = 0
+                left = out_x * strides[1] - pads[1]
                 for tap_y in range(kernel[0]):
                     y = out_y * strides[0] + tap_y * dilations[0] - pads[0]
-                    for tap_x in range(kernel[1]):
-                        column = out_x * strides[1] + tap_x * dilations[1] - pads[1]
-                        if 0 <= y < height and 0 <= column < width:
-                            for channel in range(depth):
-                                panel[i, at + channel] = np.int32(x[image, y, column, first_channel + channel]) - zero
-                        else:
-                            for channel in range(depth):
-                                panel[i, at + channel] = 0
-                        at += depth
-            store_tile(
+                    target = panel[i, at : at + kernel[1] * depth]
+                    at += kernel[1] * depth
+                    if not 0 <= y < height:
+                        for k in range(target.size):
+                            target[k] = 0
+                    elif groups == 1 and dilations[1] == 1:
+                        # All elements of a row of the window stand side by side.
+                        first, last = min(max(0, -left), kernel[1]), min(kernel[1], width - left)
+                        source = x[image, y, (left + first) * depth :]
+                        for k in range(first * depth):
+                            target[k] = 0
+                        inside = target[first * depth :]
+                        for k in range((last - first) * depth):
+                            inside[k] = np.int32(source[k]) - zero
+                        for k in range(max(last, 0) * depth, target.size):
+                            target[k] = 0
+                    else:
+                        for tap_x in range(kernel[1]):
+                            column = left + tap_x * dilations[1]
+                            if 0 <= column < width:
+                                source = x[image, y, column * channels + group * depth :]
+                                for k in range(depth):
+                                    target[tap_x * depth + k] = np.int32(source[k]) - zero
+                            else:
+                                for k in range(depth):
+                                    target[tap_x * depth + k] = 0
+                out_x += 1
+                if out_x == size[1]:
+                    out_x = 0
+                    out_y += 1
+                    if out_y == size[0]:
+                        out_y = 0
+                        image += 1
+            _store_tile(
                 panel,
                 packed[group],
                 ends,
@@ -241,6 +219,41 @@ def convolve(
                 start,
                 group * outputs,
             )
+        tile_image, tile_y, tile_x = image, out_y, out_x
+
+
+def multiply(
+    rows: Array, zero_point: int, packed: Array, ends: Array, bias: Array, scaling: Scaling, result: Array
+) -> None:
+    """Multiply the rows of a matrix: a convolution of single elements.
+
+    Args:
+        rows: `[M, K]` stored values.
+        zero_point: of the rows.
+        packed: see `convolve`, of one group.
+        ends: see there.
+        bias: see there.
+        scaling: see there.
+        result: `[M, N]`, overwritten.
+    """
+    one = (1, 1)
+    depth = rows.shape[1]
+    size = (1, len(rows))
+    convolve(
+        rows.reshape(1, 1, rows.size),
+        depth,
+        zero_point,
+        packed,
+        ends,
+        size,
+        one,
+        one,
+        (0, 0),
+        one,
+        bias,
+        scaling,
+        result,
+    )
 
 
 @compiled

@@ -134,7 +134,8 @@ def conv2d(op: nn.Conv2dOp, constants: Constants) -> Kernel | None:
         x = operands[0]
         result = np.empty((len(x), *shape), dtype)
         convolve(
-            x.reshape(-1, *x.shape[2:]),
+            x.reshape(-1, x.shape[2], x.shape[3] * channels),
+            channels,
             layer.zero_point,
             packed.columns,
             packed.ends,
@@ -189,15 +190,21 @@ def _product(op: nn.Conv2dOp | nn.DenseOp, layer: _Layer) -> Kernel | None:
     if packed is None:
         return None
     bias, scaling = layer.in_blocks(1)
-    bias, scaling = bias[0], (scaling[0][0], scaling[1][0], *scaling[2:])
-    columns, depth = packed.columns[0], layer.weights[0].size
+    depth = layer.weights[0].size
     shape, dtype = value_shape(op.result), value_dtype(op.result)
 
     def compute(operands: list[Array]) -> list[Array]:
         x = operands[0]
         result = np.empty((len(x), *shape), dtype)
-        rows = result.reshape(-1, shape[-1])
-        multiply(x.reshape(-1, depth), layer.zero_point, columns, packed.ends, bias, scaling, rows)
+        multiply(
+            x.reshape(-1, depth),
+            layer.zero_point,
+            packed.columns,
+            packed.ends,
+            bias,
+            scaling,
+            result.reshape(-1, shape[-1]),
+        )
         return [result]
 
     return compute
