@@ -15,7 +15,10 @@ where a class is one way to store activations, and there are rows for every clas
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -94,18 +97,33 @@ def solve(problem: Problem, objective: Sum, bounds: Sequence[Sum]) -> Choice | N
         constraints.append(_optimize.LinearConstraint(row[None, :], -np.inf, part.bound / scale * (1 + _SLACK)))
     if edges:
         constraints.append(_optimize.LinearConstraint(_conversion_rows(problem, edges), -np.inf, 0))
-    result = _optimize.milp(
-        _row(objective, len(edges))[0],
-        constraints=constraints,
-        integrality=np.concatenate([np.ones(groups * count), np.zeros(len(edges))]),
-        bounds=_optimize.Bounds(0, np.concatenate([problem.allowed.ravel().astype(np.float64), np.ones(len(edges))])),
-        options={"mip_rel_gap": _RELATIVE_GAP, "time_limit": _TIME_LIMIT},
-    )
+    with _quiet():
+        result = _optimize.milp(
+            _row(objective, len(edges))[0],
+            constraints=constraints,
+            integrality=np.concatenate([np.ones(groups * count), np.zeros(len(edges))]),
+            bounds=_optimize.Bounds(0, np.concatenate([problem.allowed.ravel().astype(float), np.ones(len(edges))])),
+            options={"mip_rel_gap": _RELATIVE_GAP, "time_limit": _TIME_LIMIT},
+        )
     solution = cast("Float64Array | None", result.x)
     if solution is None:
         return None
     chosen = solution[: groups * count].reshape(groups, count).argmax(1)
     return tuple(int(index) for index in chosen)
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Keep off stdout what HiGHS prints there from C++, whatever its options: stdout may be a command's JSON."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    with open(os.devnull, "wb") as nothing:
+        os.dup2(nothing.fileno(), 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _row(part: Sum, edges: int) -> tuple[Float64Array, float]:

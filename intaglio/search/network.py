@@ -23,6 +23,7 @@ from intaglio.frontend.exporter import main_function
 from intaglio.passes.calibration.float_graph import FloatGraph
 from intaglio.passes.quantization.node_settings import set_config
 from intaglio.precision import NodeConfig, Precision
+from intaglio.remarks import collecting
 from intaglio.search.evaluations import Outcome, Task
 from intaglio.search.groups import grouped_operations
 from intaglio.search.problem import Choice
@@ -89,8 +90,8 @@ class NetworkEvaluator:
     ) -> None:
         self._module = module
         self._quantize = quantize
-        self._configs = [NodeConfig(precision=precision) for precision in precisions]
-        self._places = _places(module)
+        self._precisions = tuple(precisions)
+        self._places = places_of_groups(module)
         self._data, self._analysis = data, analysis_data
         self._criterion = criterion
         self._numbers = ValueNumbers()
@@ -112,16 +113,15 @@ class NetworkEvaluator:
         Raises:
             UserError: the choice cannot be quantized, or the metric failed.
         """
-        variant = _Variant(self.quantized(task.choice), self._numbers, self._cache)
+        # What quantization has to say is said once, of the network that is found.
+        with collecting():
+            module = self.quantized(task.choice)
+        variant = _Variant(module, self._numbers, self._cache)
         return self._noise(variant) if task.kind == "noise" else self._score(variant, task.at_least)
 
     def quantized(self, choice: Choice) -> ModuleOp:
         """The network with a precision for each group."""
-        module = self._module.clone()
-        operations = list(module.walk())
-        for places, index in zip(self._places, choice, strict=True):
-            for place in places:
-                set_config(operations[place], self._configs[index])
+        module = with_precisions(self._module, [self._precisions[index] for index in choice], self._places)
         self._quantize(module)
         return module
 
@@ -178,10 +178,28 @@ def _sample(data: EvaluationData, index: int) -> dict[str, Array]:
     return {name: array[index] for name, array in data.feeds.items()}
 
 
-def _places(module: ModuleOp) -> list[list[int]]:
+def places_of_groups(module: ModuleOp) -> list[list[int]]:
     """Where the operations of each group stand in the module's walk, which clones repeat."""
     place_of: dict[Operation, int] = {op: place for place, op in enumerate(module.walk())}
     return [[place_of[op] for op in operations] for operations in grouped_operations(module)]
+
+
+def with_precisions(
+    module: ModuleOp, precisions: Sequence[Precision], places: Sequence[Sequence[int]] | None = None
+) -> ModuleOp:
+    """A clone of a calibrated module with the precision of each group written on its operations.
+
+    Args:
+        module: the module.
+        precisions: one for each group.
+        places: from `places_of_groups`, where it is known already.
+    """
+    clone = module.clone()
+    operations = list(clone.walk())
+    for group, precision in zip(places or places_of_groups(module), precisions, strict=True):
+        for place in group:
+            set_config(operations[place], NodeConfig(precision=precision))
+    return clone
 
 
 class _Variant:

@@ -18,6 +18,7 @@ from rich.progress import (
 )
 
 from intaglio.phases import PHASE_NAMES
+from intaglio.search.evaluations import Event, Watch
 
 PhaseProgress = Callable[[str, int, int | None], None]
 SampleProgress = Callable[[int, int], None]
@@ -51,6 +52,25 @@ def sample_progress(label: str = "running") -> Generator[SampleProgress | None]:
     with _bars() as bars:
         task = bars.add_task(label, total=None)
         yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+@contextmanager
+def search_progress() -> Generator[Watch | None]:
+    """Yield a callback that shows what a search does and finds out, or None without a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with _bars() as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(event: Event) -> None:
+            if event.procedure not in tasks:
+                tasks[event.procedure] = bars.add_task(event.procedure, total=event.total)
+            bars.update(tasks[event.procedure], completed=event.done, total=event.total)
+            if event.message:
+                bars.console.print(event.message, highlight=False, markup=False)
+
+        yield report
 
 
 def _bars() -> Progress:
