@@ -29,6 +29,7 @@ from intaglio.dialects import nn
 from intaglio.dialects.quant import ObserveOp, requantization_mode
 from intaglio.dialects.weights import array_of
 from intaglio.params import RequantizationMode
+from intaglio.passes.quantization.masks import needs_no_observer
 from intaglio.passes.quantization.node_settings import OUTPUT_INT32, precision_of
 from intaglio.passes.quantization.refusals import refusal
 from intaglio.precision import Precision
@@ -169,7 +170,11 @@ class Coverage:
                 yield self.group(value), bounds
 
     def values_to_observe(self) -> list[SSAValue]:
-        """The values that need a calibrated range, in order: results with their own, and casts' float inputs."""
+        """The values to calibrate, in order: those whose range does not follow from another one, as in `masks`."""
+        return [value for value in self.values_with_range() if not needs_no_observer(value)]
+
+    def values_with_range(self) -> list[SSAValue]:
+        """The values that need a range, in order: results with their own, and casts' float inputs."""
         values: dict[SSAValue, None] = {}
         for op in self.quantized:
             for value in activations(op):

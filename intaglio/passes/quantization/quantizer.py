@@ -42,6 +42,7 @@ from intaglio.passes.quantization.coverage import (
     range_of,
     shares_parameters,
 )
+from intaglio.passes.quantization.masks import limit_masks, range_of_value
 from intaglio.passes.quantization.node_settings import OUTPUT_INT32, config_of
 from intaglio.passes.quantization.storage_widths import storage_widths
 from intaglio.passes.quantization.units import accumulator_unit
@@ -105,6 +106,7 @@ class Quantizer:
         self.options = options
         self._function = function
         ranges = _take_observers(function)
+        limit_masks(function, ranges)
         self.coverage = Coverage(function, options.precision)
         self._current: Operation | None = None
         self._types: dict[tuple[float, float, int, bool], UniformQuantizedType] = {}
@@ -301,7 +303,7 @@ class Quantizer:
             known = bounds.get(group, (low, high))
             bounds[group] = min(known[0], low), max(known[1], high)
 
-        for value in self.coverage.values_to_observe():
+        for value in self.coverage.values_with_range():
             low, high = _range_of_value(value, ranges)
             owner = value.owner
             if isinstance(owner, Operation) and (fixed := FIXED_RANGES.get(type(owner))) is not None:
@@ -384,7 +386,7 @@ def _range_of_value(value: SSAValue, ranges: dict[SSAValue, Range]) -> Range:
             for operand in activations(owner)
         ]
         return min(low for low, _ in found), max(high for _, high in found)
-    return _missing_range(value)
+    return range_of_value(value, ranges) or _missing_range(value)
 
 
 def _missing_range(value: SSAValue) -> tuple[float, float]:

@@ -12,6 +12,7 @@ from intaglio.dialects import nn
 from intaglio.numerics.fixed_point import ROOT_FRACTION_BITS
 from intaglio.numerics.normalization import normalized_fraction_bits
 from intaglio.numerics.softmax import PROBABILITY_BITS
+from intaglio.passes.quantization.coverage import KEEPS_RANGE, MOVES_ELEMENTS
 from intaglio.passes.quantization.refusals import constant_values
 
 
@@ -22,7 +23,7 @@ def norm_scale_unit(scale: np.ndarray) -> float:
 
 
 def accumulator_unit(op: Operation, scale_of: Callable[[SSAValue], float], bits: int = 8) -> float:
-    """The unit of what an operation without weights requantizes.
+    """The unit of what an operation without weights requantizes; 0 if it does not.
 
     Args:
         op: a float operation that is to be quantized.
@@ -44,6 +45,8 @@ def accumulator_unit(op: Operation, scale_of: Callable[[SSAValue], float], bits:
         case nn.DivOp():
             return scale_of(op.lhs) / scale_of(op.rhs)
         case nn.CastOp():
+            return 0.0
+        case _ if isinstance(op, KEEPS_RANGE + MOVES_ELEMENTS):
             return 0.0
         case _:
             return max(scale_of(operand) for operand in op.operands)
