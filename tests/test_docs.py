@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-WALK_THROUGHS = ("adding-a-pass.md", "adding-an-op.md")
+WALK_THROUGHS = ("adding-a-pass.md", "adding-an-op.md", "analysis.md")
 # As in Markdown, a fence that is indented by four spaces closes nothing: docstrings have them.
 FENCE = re.compile(
     r"(?:<!-- (?P<directive>file: [^\n]*) -->\n)?^```(?P<language>\w+)\n(?P<body>.*?)^```\n", re.DOTALL | re.MULTILINE
@@ -74,7 +74,7 @@ def run(tree: Path, body: str) -> None:
 
 @pytest.mark.parametrize("name", WALK_THROUGHS)
 def test_walk_through(name: str, tmp_path: Path) -> None:
-    for folder in ("intaglio", "filecheck", "tests"):
+    for folder in ("intaglio", "filecheck", "tests", "examples"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__", "Output"))
     for file in ("pyproject.toml", "conftest.py", "README.md"):
         shutil.copy(ROOT / file, tmp_path / file)
