@@ -48,7 +48,7 @@ COLUMNS: dict[str, QuantizationParams] = {
     "default": _DEFAULT,
     **{method: _DEFAULT.with_calibration(CalibrationMethod.from_str(method)) for method in METHODS},
     "per tensor": _PER_TENSOR,
-    "per tensor, equalized": _PER_TENSOR.with_channel_equalization(),
+    "per tensor equalized": _PER_TENSOR.with_channel_equalization(),
     "equalized": _DEFAULT.with_channel_equalization(),
     "smooth": _DEFAULT.with_smooth_quant(),
     "bias": _DEFAULT.with_bias_correction("regular"),

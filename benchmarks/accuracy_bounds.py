@@ -75,7 +75,7 @@ def zoo_bounds(name: str, samples: int, known: Mapping[str, float], cells: Cells
             bounds.append(Bound("operations left in float", float(len(cell["in_float"])), 0.0, "most"))
         if (wide := cells.get("a16w8")) is not None and cell["value"] is not None:
             bounds.append(Bound("W8A16 against W8A8", wide["value"], cell["value"] - one))
-    if name == "mnist_mobilenet_hard" and (cell := cells.get("per tensor, equalized")) is not None:
+    if name == "mnist_mobilenet_hard" and (cell := cells.get("per tensor equalized")) is not None:
         bounds.append(Bound("per-tensor weights, equalized", cell["value"], exact - EQUALIZED_LOSS))
     if (cell := cells.get("a16w16")) is not None:
         bounds.append(Bound("W16A16 against float", cell["value"], exact - max(0.005 * exact, one)))
@@ -92,7 +92,7 @@ def bench_bounds(name: str, samples: int, known: Mapping[str, float], cells: Cel
     """The bounds of a bench network; see `zoo_bounds`."""
     bounds: list[Bound] = []
     base = name.removeprefix("raw/")
-    if base in ("mbv2_hard", "mbv2_mid") and (cell := cells.get("per tensor, equalized")) is not None:
+    if base in ("mbv2_hard", "mbv2_mid") and (cell := cells.get("per tensor equalized")) is not None:
         bounds.append(Bound("per-tensor weights, equalized", cell["value"], BENCH_EQUALIZED))
     if base == "vit_hard":
         measured = [
