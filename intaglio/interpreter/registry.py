@@ -12,19 +12,16 @@ adding a module to this package: all of them are imported the first time a rule 
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable
-from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from xdsl.ir import Operation
 
-import intaglio.interpreter as package
 from intaglio.errors import UserError
 from intaglio.interpreter.values import Array
 from intaglio.ir.locations import describe
+from intaglio.ir.rules import Rules, of_class
 
 if TYPE_CHECKING:
     from intaglio.interpreter.interpreter import Interpreter
@@ -37,54 +34,28 @@ Rule = Callable[[Op, list[Array]], list[Array]]
 CallingRule = Callable[["Interpreter", Op, list[Array]], list[Array]]
 """A rule that runs other functions of the module, and is therefore given the interpreter."""
 
-_RULES: dict[type[Operation], Rule[Any]] = {}
-_CALLING_RULES: dict[type[Operation], CallingRule[Any]] = {}
+_RULES = Rules[type[Operation], Rule[Any]](package="intaglio.interpreter")
+_CALLING_RULES = Rules[type[Operation], CallingRule[Any]](package="intaglio.interpreter")
 
 
 def rule(*kinds: type[Op]) -> Callable[[Rule[Op]], Rule[Op]]:
     """Register the decorated function as the meaning of the given operation classes."""
-
-    def register(function: Rule[Op]) -> Rule[Op]:
-        for kind in kinds:
-            assert kind not in _RULES, f"two rules for {kind.name}"
-            _RULES[kind] = function
-        return function
-
-    return register
+    return _RULES.add(*kinds)
 
 
 def calling_rule(*kinds: type[Op]) -> Callable[[CallingRule[Op]], CallingRule[Op]]:
     """Register the decorated function as the meaning of operations that run functions of the module."""
-
-    def register(function: CallingRule[Op]) -> CallingRule[Op]:
-        for kind in kinds:
-            assert kind not in _CALLING_RULES, f"two rules for {kind.name}"
-            _CALLING_RULES[kind] = function
-        return function
-
-    return register
-
-
-@cache
-def _load_rules() -> None:
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
-
-
-def _lookup(table: dict[type[Operation], Any], op: Operation) -> Any | None:
-    return next((table[kind] for kind in type(op).__mro__ if kind in table), None)
+    return _CALLING_RULES.add(*kinds)
 
 
 def find_rule(op: Operation) -> Rule[Operation] | None:
     """The rule of an operation that computes from its operands alone, or None."""
-    _load_rules()
-    return cast("Rule[Operation] | None", _lookup(_RULES, op))
+    return of_class(_RULES, op)
 
 
 def find_calling_rule(op: Operation) -> CallingRule[Operation] | None:
     """The rule of an operation that runs other functions, or None."""
-    _load_rules()
-    return cast("CallingRule[Operation] | None", _lookup(_CALLING_RULES, op))
+    return of_class(_CALLING_RULES, op)
 
 
 def missing_rule(op: Operation) -> UserError:

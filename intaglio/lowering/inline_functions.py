@@ -34,7 +34,7 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 
-from intaglio.dialects.onnx import NodeOp, OnnxOp, opset_of
+from intaglio.dialects.onnx import NodeOp, OnnxOp, contributed, opset_of
 from intaglio.errors import UserError
 from intaglio.frontend.dynamic_nodes import dynamic_nodes, has_dynamic_form
 from intaglio.frontend.exporter import main_function
@@ -188,6 +188,8 @@ def _with_definition(model: ModelProto, op: OnnxOp) -> ModelProto:
     node = model.graph.node[0]
     _add_defaults(node, op)
     written = dynamic_nodes(node, opset_of(op, ""))
+    if written is None and op.domain == contributed.DOMAIN:
+        raise UserError(f"this form of {op.op_type} has no definition")
     if written is not None:
         del model.graph.node[:]
         model.graph.node.extend(written)

@@ -27,6 +27,7 @@ from intaglio.dialects.onnx.schema import Arity, AttributeValue
 from intaglio.dialects.quant import DequantizeCastOp, UniformType, reshaped, transposed
 from intaglio.dialects.weights import Array, WeightsAttr, array_of, constant_attr
 from intaglio.ir.locations import named
+from intaglio.ir.rules import Rules
 
 Shape = tuple[int, ...]
 
@@ -353,7 +354,7 @@ Rule = Callable[[Node, Builder], SSAValue | None]
 RuleOfAll = Callable[[Node, Builder], Sequence[SSAValue] | None]
 """Builds what computes each of a node's outputs, absent ones included; None, with nothing built, as `Rule` does."""
 
-_RULES: dict[tuple[str, str], RuleOfAll] = {}
+_RULES = Rules[tuple[str, str], RuleOfAll](package="intaglio.lowering.onnx_rules")
 _FIRST_ONLY: set[tuple[str, str]] = set()
 
 
@@ -374,14 +375,7 @@ def lowers(*op_types: str, domain: str = "") -> Callable[[Rule], Rule]:
 
 def lowers_all(*op_types: str, domain: str = "") -> Callable[[RuleOfAll], RuleOfAll]:
     """Register the decorated function as the rule of some operators with several outputs."""
-
-    def register(function: RuleOfAll) -> RuleOfAll:
-        for op_type in op_types:
-            assert (domain, op_type) not in _RULES, f"two rules for {op_type}"
-            _RULES[domain, op_type] = function
-        return function
-
-    return register
+    return _RULES.add(*((domain, op_type) for op_type in op_types))
 
 
 def find_rule(op: OnnxOp) -> RuleOfAll | None:
@@ -396,7 +390,7 @@ def find_rule(op: OnnxOp) -> RuleOfAll | None:
 
 def lowered_operators() -> list[tuple[str, str]]:
     """Domain and name of every operator that has a rule, sorted."""
-    return sorted(_RULES)
+    return sorted(_RULES.keys())
 
 
 def normal_axis(axis: int, rank: int) -> int:

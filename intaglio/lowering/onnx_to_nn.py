@@ -15,13 +15,11 @@ two kinds of ops mix freely: ops with a spatial layout stand between transposes 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, ModuleOp, f32, i64
-from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.utils.exceptions import VerifyException
@@ -33,10 +31,8 @@ from intaglio.dialects.quant import DequantizeCastOp
 from intaglio.dialects.weights import WeightsAttr
 from intaglio.errors import UserError
 from intaglio.ir.locations import name_of, named, where
-from intaglio.lowering import onnx_rules
 from intaglio.lowering.onnx_node import Builder, Node, find_rule, location_of
-
-__all__ = ["OnnxToNn", "onnx_rules"]
+from intaglio.lowering.replacement import erase_unused, function_blocks, replace_outputs
 
 
 @dataclass(frozen=True)
@@ -47,10 +43,8 @@ class OnnxToNn(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         """Lower all functions of the module."""
-        for function in op.body.block.ops:
-            if isinstance(function, FuncOp):
-                for block in function.body.blocks:
-                    _lower_block(block)
+        for block in function_blocks(op):
+            _lower_block(block)
 
 
 def _lower_block(block: Block) -> None:
@@ -59,17 +53,14 @@ def _lower_block(block: Block) -> None:
             _lower_initializer(op)
         elif isinstance(op, OnnxOp):
             _lower_node(op)
-    for op in reversed(list(block.ops)):
-        if isinstance(op, nn.ConstantOp | InitializerOp | DequantizeCastOp) and op.result.first_use is None:
-            op.detach()
-            op.erase()
+    erase_unused(block, nn.ConstantOp, InitializerOp, DequantizeCastOp)
 
 
 def _lower_initializer(op: InitializerOp) -> None:
     value = op.value
     if isa(value, DenseIntOrFPElementsAttr) or isinstance(value, WeightsAttr):
         builder = Builder(op, named(op.tensor_name.data))
-        _replace(op, [builder.add(nn.ConstantOp(value))])
+        replace_outputs(op, [builder.add(nn.ConstantOp(value))])
 
 
 def _lower_node(op: OnnxOp) -> None:
@@ -86,7 +77,7 @@ def _lower_node(op: OnnxOp) -> None:
         made = None if rule is None else rule(Node(op), builder)
     if made is not None:
         _verify_made(op, before)
-        _replace(op, made)
+        replace_outputs(op, made)
 
 
 def _verify_made(op: OnnxOp, before: Operation | None) -> None:
@@ -103,19 +94,6 @@ def _verify_made(op: OnnxOp, before: Operation | None) -> None:
             what = f'node "{name}" ({op.op_type})' if name else op.name
             raise UserError(f"{what} is not valid: {message}", where=where(op.location)) from error
         made = made.next_op
-
-
-def _replace(op: Operation, values: Sequence[SSAValue]) -> None:
-    """Put the values in the place of an op's outputs, of which those that nobody uses may have none."""
-    outputs = op.node_outputs() if isinstance(op, OnnxOp) else list(op.results)
-    for value, result in zip(values, outputs, strict=False):
-        if result is None:
-            continue
-        if value.name_hint is None:
-            value.name_hint = result.name_hint
-        result.replace_all_uses_with(value)
-    op.detach()
-    op.erase()
 
 
 def _constant(op: OnnxOp, builder: Builder) -> SSAValue | None:

@@ -29,7 +29,6 @@ from dataclasses import dataclass
 import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp, TensorType, f32, i64
-from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.utils.hints import isa
@@ -43,6 +42,7 @@ from intaglio.dialects.weights import Array
 from intaglio.ir.locations import named
 from intaglio.lowering.onnx_node import Builder, Node, element_type, location_of, static_shape
 from intaglio.lowering.quantized_parameters import constant_attribute, known_value, quantized_type
+from intaglio.lowering.replacement import erase_unused, function_blocks, replace_results
 
 _MOVEMENT = {
     "Concat": 0,
@@ -73,10 +73,8 @@ class OnnxToQuant(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         """Lower all functions of the module."""
-        for function in op.body.block.ops:
-            if isinstance(function, FuncOp):
-                for block in function.body.blocks:
-                    _lower_block(block)
+        for block in function_blocks(op):
+            _lower_block(block)
 
 
 def _lower_block(block: Block) -> None:
@@ -86,15 +84,8 @@ def _lower_block(block: Block) -> None:
         builder = Builder(op, location_of(op))
         made = _lowered(Node(op), builder) if len(op.results) == 1 else _on_stored_values(op, builder)
         if made is not None:
-            for old, new in zip(op.results, made, strict=True):
-                new.name_hint = new.name_hint or old.name_hint
-                old.replace_all_uses_with(new)
-            op.detach()
-            op.erase()
-    for op in reversed(list(block.ops)):
-        if isinstance(op, StorageCastOp | DequantizeCastOp | nn.ConstantOp) and op.result.first_use is None:
-            op.detach()
-            op.erase()
+            replace_results(op, made)
+    erase_unused(block, StorageCastOp, DequantizeCastOp, nn.ConstantOp)
 
 
 def _lowered(node: Node, builder: Builder) -> list[SSAValue] | None:

@@ -9,16 +9,13 @@ def ceil(node: HostNode) -> list[Expr]:
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable
-from functools import cache
 from typing import Any, TypeVar, cast
 
 from xdsl.ir import Operation
 
-import intaglio.lowering.host_to_relax as package
 from intaglio.dialects.onnx import NodeOp, OnnxOp
+from intaglio.ir.rules import Rules, of_class
 from intaglio.lowering.host_to_relax.emitter import Emitter
 from intaglio.lowering.host_to_relax.node import HostNode
 from intaglio.lowering.tvm import Expr
@@ -31,45 +28,24 @@ Rule = Callable[[Emitter, Op, list[Expr]], list[Expr]]
 OnnxRule = Callable[[HostNode], list[Expr]]
 """Emits an ONNX node and returns its outputs by their positions, of which trailing ones may be missing if absent."""
 
-_RULES: dict[type[Operation], Rule[Any]] = {}
-_ONNX_RULES: dict[tuple[str, str], OnnxRule] = {}
+_RULES = Rules[type[Operation], Rule[Any]](package="intaglio.lowering.host_to_relax")
+_ONNX_RULES = Rules[tuple[str, str], OnnxRule](package="intaglio.lowering.host_to_relax")
 
 
 def rule(*kinds: type[Op]) -> Callable[[Rule[Op]], Rule[Op]]:
     """Register the decorated function as the lowering of the given operation classes."""
-
-    def register(function: Rule[Op]) -> Rule[Op]:
-        for kind in kinds:
-            assert kind not in _RULES, f"two rules for {kind.name}"
-            _RULES[kind] = function
-        return function
-
-    return register
+    return _RULES.add(*kinds)
 
 
 def onnx_rule(*op_types: str, domain: str = "") -> Callable[[OnnxRule], OnnxRule]:
     """Register the decorated function as the lowering of some ONNX operators."""
-
-    def register(function: OnnxRule) -> OnnxRule:
-        for op_type in op_types:
-            assert (domain, op_type) not in _ONNX_RULES, f"two rules for {op_type}"
-            _ONNX_RULES[domain, op_type] = function
-        return function
-
-    return register
-
-
-@cache
-def _load_rules() -> None:
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+    return _ONNX_RULES.add(*((domain, op_type) for op_type in op_types))
 
 
 def find_rule(op: Operation) -> Rule[Operation] | None:
     """The rule of an operation, or None when the host cannot run it."""
-    _load_rules()
     if not isinstance(op, NodeOp):
-        return cast("Rule[Operation] | None", _RULES.get(type(op)))
+        return of_class(_RULES, op)
     function = _ONNX_RULES.get((op.domain, op.op_type))
     if function is None or not isinstance(op, OnnxOp):
         return None
@@ -84,5 +60,9 @@ def find_rule(op: Operation) -> Rule[Operation] | None:
 
 def host_operators() -> list[tuple[str, str]]:
     """Domain and name of every ONNX operator that has a rule, sorted."""
-    _load_rules()
-    return sorted(_ONNX_RULES)
+    return sorted(_ONNX_RULES.keys())
+
+
+def host_kinds() -> list[type[Operation]]:
+    """Every class of operations that has a rule, by name."""
+    return sorted(_RULES.keys(), key=lambda kind: kind.name)
