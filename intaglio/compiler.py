@@ -29,7 +29,7 @@ from intaglio.passes.calibration.tensor_names import read_tensor_names
 from intaglio.passes.manager import InvalidIRError
 from intaglio.passes.partition.placement import HOST, TARGET, fail_on_host
 from intaglio.passes.quantization.quantized_models import is_quantized
-from intaglio.phases import PHASE, PHASE_NAMES, PHASES, CompileOptions, Phase, phase_index
+from intaglio.phases import PHASE, PHASE_NAMES, PHASES, CompileOptions, Phase, needs_ranges, phase_index
 from intaglio.runtime.package import Package, write_package
 from intaglio.runtime.packaging import interface, package_of
 from intaglio.targets.target import load_target
@@ -139,6 +139,7 @@ def check_calibration(module: ModuleOp, options: CompileOptions, first: int, las
     calibrates = first <= PHASE_NAMES.index("calibrate") <= last
     if (
         calibrates
+        and needs_ranges(options.params)
         and options.calibration is None
         and options.ranges is None
         and not _skips_quantization(module, options)
@@ -155,8 +156,8 @@ def _skips_quantization(module: ModuleOp, options: CompileOptions) -> bool:
 
     It comes quantized, or is to run in floats: on the host, with nothing given to calibrate it by.
     """
-    is_float = options.target == HOST and options.calibration is None and options.ranges is None
-    return is_float or is_quantized(module)
+    has_ranges = options.calibration is not None or options.ranges is not None or not needs_ranges(options.params)
+    return (options.target == HOST and not has_ranges) or is_quantized(module)
 
 
 def import_phase(source: str | Path, options: CompileOptions, progress: Progress | None = None) -> ModuleOp:
@@ -229,6 +230,8 @@ def run_phase(module: ModuleOp, phase: Phase, options: CompileOptions, progress:
     quantizes = phase.name in ("calibrate", "quantize")
     context = make_context()
     for step in () if quantizes and _skips_quantization(module, options) else phase.steps:
+        if not step.when(options):
+            continue
         current = step.make(options)
         if isinstance(current, Calibrate):
             _calibrate(module, options, progress)

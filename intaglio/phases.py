@@ -15,9 +15,10 @@ import numpy as np
 from xdsl.passes import ModulePass
 
 from intaglio.errors import UserError
-from intaglio.params import QuantizationParams, default_quantization
+from intaglio.params import BiasCorrectionType, QuantizationParams, default_quantization
 from intaglio.passes.base import get_pass
 from intaglio.passes.pipeline import suggestion
+from intaglio.passes.quantization.assign_precision import requests_text
 
 PHASE = "intaglio.phase"
 """Module attribute: the last phase that has been run."""
@@ -62,8 +63,24 @@ def _no_options(options: CompileOptions) -> dict[str, object]:
     return {}
 
 
+def _always(options: CompileOptions) -> bool:
+    return True
+
+
+def needs_ranges(params: QuantizationParams) -> bool:
+    """Whether any operation is to run in integers, so that there is something to calibrate."""
+    asked = [config.precision for config in params.node_configs.values()]
+    return params.precision.is_integer or any(found is not None and found.is_integer for found in asked)
+
+
 def _observers(options: CompileOptions) -> dict[str, object]:
-    return {"method": str(options.params.calibration_method)}
+    params = options.params
+    found: dict[str, object] = {
+        "method": str(params.calibration_method),
+        "channels": params.smooth_quant or params.bias_correction is not BiasCorrectionType.NONE,
+    }
+    # Nodes of other precisions get theirs later; observers that turn out to be of no use are removed then.
+    return found if needs_ranges(params) else {**found, "precision": str(params.precision)}
 
 
 def _calibration(options: CompileOptions) -> dict[str, object]:
@@ -76,10 +93,17 @@ def _calibration(options: CompileOptions) -> dict[str, object]:
 
 
 def _quantization(options: CompileOptions) -> dict[str, object]:
+    params = options.params
     return {
-        "activation_symmetric": not options.params.activation_quantization_scheme.asymmetric,
-        "weight_per_tensor": not options.params.weight_quantization_scheme.per_channel,
+        "activation_symmetric": not params.activation_quantization_scheme.asymmetric,
+        "weight_per_tensor": not params.weight_quantization_scheme.per_channel,
+        "precision": str(params.precision),
+        "requantization": params.requantization_mode.value,
     }
+
+
+def _precisions(options: CompileOptions) -> dict[str, object]:
+    return {"nodes": requests_text(options.params.node_configs)}
 
 
 def _target(options: CompileOptions) -> dict[str, object]:
@@ -93,10 +117,12 @@ class Step:
     Args:
         name: the pass's name.
         options: gives the pass's options.
+        when: whether the options ask for it.
     """
 
     name: str
     options: PassOptions = _no_options
+    when: Callable[[CompileOptions], bool] = _always
 
     def make(self, options: CompileOptions) -> ModulePass:
         """The pass, configured."""
@@ -119,7 +145,7 @@ class Phase:
 
     def pipeline(self, options: CompileOptions) -> str:
         """The phase's passes as text that `intaglio-opt -p` takes."""
-        return ",".join(str(step.make(options)) for step in self.steps)
+        return ",".join(str(step.make(options)) for step in self.steps if step.when(options))
 
 
 PHASES: tuple[Phase, ...] = (
@@ -157,9 +183,20 @@ PHASES: tuple[Phase, ...] = (
     Phase(
         "calibrate",
         "nn and quant.observe with the range of every tensor to be quantized; nothing for a quantized model",
-        (Step("insert-observers", _observers), Step("calibrate", _calibration)),
+        (
+            Step("equalize-channels", when=lambda options: options.params.channel_equalization),
+            Step("insert-observers", _observers),
+            Step("calibrate", _calibration, when=lambda options: needs_ranges(options.params)),
+        ),
     ),
-    Phase("quantize", "nn on quantized types, with casts at the edges", (Step("quantize", _quantization),)),
+    Phase(
+        "quantize",
+        "nn on quantized types, or in bfloat16, with casts at the edges",
+        (
+            Step("assign-precision", _precisions, when=lambda options: bool(options.params.node_configs)),
+            Step("quantize", _quantization),
+        ),
+    ),
     Phase(
         "partition",
         "@main for the host, one function for each accelerator region",

@@ -12,12 +12,15 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
+from xdsl.dialects.builtin import bf16
 
-from intaglio.compiler import compile_model
+from intaglio.compiler import compile_model, import_phase, run_phase
+from intaglio.dialects.quant import ObserveOp
 from intaglio.errors import UserError
 from intaglio.ir.parsing import read_module
 from intaglio.ir.printing import print_module
 from intaglio.ir.verification import verify_module
+from intaglio.params import default_quantization
 from intaglio.passes.base import pass_modules
 from intaglio.passes.pipeline import parse_pipeline
 from intaglio.phases import PHASE_NAMES, PHASES, CompileOptions, phase_index
@@ -109,8 +112,50 @@ def test_phases_do_not_refer_to_where_they_were_made() -> None:
 def test_pipelines_of_phases_are_pipelines_of_passes() -> None:
     for phase in PHASES:
         assert all(step.name in pass_modules() for step in phase.steps)
-        passes = parse_pipeline(phase.pipeline(CompileOptions()))
-        assert [item.name for item in passes] == [step.name for step in phase.steps]
+        for options in (CompileOptions(), CompileOptions(params=EVERYTHING)):
+            passes = parse_pipeline(phase.pipeline(options))
+            assert [item.name for item in passes] == [step.name for step in phase.steps if step.when(options)]
+
+
+EVERYTHING = (
+    default_quantization.with_precision("a16w8")
+    .with_unquantized_nodes({"a,b", "c d"})
+    .with_custom_quantization_configs({"stem/*": {"precision": "a8w8", "output_int32": True}})
+    .with_requantization_mode("tflite")
+    .with_bias_correction()
+    .with_channel_equalization()
+)
+
+
+def test_parameters_reach_the_passes() -> None:
+    found = {
+        item.name: item
+        for phase in PHASES
+        for item in parse_pipeline(phase.pipeline(CompileOptions(params=EVERYTHING)))
+    }
+    assert set(found["assign-precision"].nodes) == {"stem/*=a8w8+output_int32", "a,b=float", "c d=float"}
+    quantize = found["quantize"]
+    assert (quantize.precision, quantize.requantization) == ("a16w8", "tflite")
+    assert found["calibrate"].bits == 16 and found["insert-observers"].channels
+    assert "equalize-channels" in found
+    default = [item.name for phase in PHASES for item in parse_pipeline(phase.pipeline(CompileOptions()))]
+    assert not {"assign-precision", "equalize-channels"} & set(default)
+
+
+def test_bfloat16_needs_no_calibration() -> None:
+    params = default_quantization.with_precision("bf16")
+    module = import_phase(EXAMPLES / "fashion_resnet8" / "model.onnx", CompileOptions())
+    for phase in PHASES[1:4]:
+        run_phase(module, phase, CompileOptions(params=params))
+    kinds = {result.type.get_element_type() for op in module.walk() for result in op.results}
+    assert bf16 in kinds and not any(isinstance(op, ObserveOp) for op in module.walk())
+    mixed = params.with_custom_quantization_configs({"*": {"precision": "a8w8"}})
+    with pytest.raises(UserError, match="calibration data is needed"):
+        run_phase(
+            import_phase(EXAMPLES / "fashion_resnet8" / "model.onnx", CompileOptions()),
+            PHASES[2],
+            CompileOptions(params=mixed),
+        )
 
 
 def test_every_pass_of_the_pipeline_is_in_one_phase() -> None:

@@ -31,6 +31,7 @@ from intaglio.passes.quantization.coverage import (
     defining_block,
     functions_with_body,
 )
+from intaglio.precision import Precision
 
 
 @dataclass(frozen=True)
@@ -42,21 +43,24 @@ class InsertObservers(ModulePass):
     Options:
         method: calibration method of the new observers, with settings in braces if it has any.
         channels: put one on every tensor that a layer reads as well, for statistics of its channels.
+        precision: of operations that none is asked of; those in bfloat16 or float need no ranges.
     """
 
     name = "insert-observers"
     method: str = default_calibration().name
     channels: bool = False
+    precision: str = "a8w8"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         """Insert the observers.
 
         Raises:
-            UserError: there is no such method.
+            UserError: there is no such method or precision.
         """
+        precision = Precision.parse(self.precision)
         method = CalibrationMethod.from_str(self.method)
         for function in functions_with_body(op):
-            coverage = Coverage(function)
+            coverage = Coverage(function, precision)
             values = dict.fromkeys(coverage.values_to_observe())
             if self.channels:
                 layers = [op for op in coverage.quantized if isinstance(op, LAYERS)]
