@@ -229,7 +229,9 @@ def _is_f32_tensor(value: SSAValue) -> bool:
 
 
 def range_of(array: np.ndarray) -> tuple[float, float]:
-    """Smallest and largest value of an array; `(0, 0)` if it is empty."""
+    """Smallest and largest value of an array, of those that are finite; `(0, 0)` if there is none."""
+    if array.dtype.kind == "f":
+        array = array[np.isfinite(array)]
     return (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
 
 

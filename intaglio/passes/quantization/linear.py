@@ -6,8 +6,9 @@ from its largest weight, with two exceptions:
 
 - A bias too large for the integers at that scale would saturate, and a large one leaves the accumulator no room.
   The channel's scale is enlarged until its bias is at most 2^30 (2^46) in magnitude. Weights lose precision that did
-  not matter: one step of the bias is then `2^-30` of it.
-  Nor is a bias finer than the smallest normal float32.
+  not matter: one step of the bias is then `2^-30` of it. A warning names the layer.
+  Nor is a bias finer than the smallest normal float32, nor a scale larger than the largest; a bias beyond even that
+  saturates.
 - A channel whose weights are all zero has no scale of its own. It gets one at which the bias (or a step of the
   result, if larger) is 2^20, so that the result is the bias, exactly rounded.
 """
@@ -36,15 +37,21 @@ BIAS_LIMITS = {32: 1 << 30, 48: 1 << 46}
 
 _EMPTY_CHANNEL_STEPS = 1 << 20
 _SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
+_LARGEST_SCALE = 2.0**126
 
 
 @dataclass(frozen=True)
 class LinearParameters:
-    """Types of a quantized weight and its bias, and the stored bias (int32 or int64) if there is one."""
+    """Types of a quantized weight and its bias, and the stored bias (int32 or int64) if there is one.
+
+    Attributes:
+        enlarged: how many scales are larger than the weights ask for, because of the bias.
+    """
 
     weight_type: UniformType
     bias_type: UniformType
     bias: npt.NDArray[np.signedinteger[Any]] | None
+    enlarged: int
 
 
 def quantize_linear(
@@ -74,17 +81,20 @@ def quantize_linear(
     empty = ~rows if per_channel else not rows.any()
     step = source.scale if result is None else result.scale
     scales = np.where(empty, np.maximum(largest, step) / (source.scale * _EMPTY_CHANNEL_STEPS), scales)
-    scales = np.maximum(scales, np.maximum(largest / BIAS_LIMITS[bias_bits], _SMALLEST_SCALE) / source.scale)
-    scales = _storable(scales)
+    needed = largest / BIAS_LIMITS[bias_bits] / source.scale
+    enlarged = int(np.count_nonzero(needed > scales))
+    scales = np.maximum(scales, np.maximum(needed, _SMALLEST_SCALE / source.scale))
+    scales = _storable(np.minimum(scales, _LARGEST_SCALE))
     bias_scales = source.scale * scales
     dtype = np.int32 if bias_bits == 32 else np.int64
-    stored = None if bias is None else np.rint(bias.astype(np.float64) / bias_scales).astype(dtype)
+    limits = float(1 - (1 << (bias_bits - 1))), float((1 << (bias_bits - 1)) - 1)
+    stored = None if bias is None else np.clip(np.rint(bias.astype(np.float64) / bias_scales), *limits).astype(dtype)
     smallest = 1 - (1 << (weight_bits - 1))
     if per_channel:
         weight_type: UniformType = uniform_per_axis(weight_bits, 0, scales, storage_min=smallest)
-        return LinearParameters(weight_type, uniform_per_axis(bias_bits, 0, bias_scales), stored)
+        return LinearParameters(weight_type, uniform_per_axis(bias_bits, 0, bias_scales), stored, enlarged)
     weight_type = uniform(weight_bits, float(scales), storage_min=smallest)
-    return LinearParameters(weight_type, uniform(bias_bits, float(bias_scales)), stored)
+    return LinearParameters(weight_type, uniform(bias_bits, float(bias_scales)), stored, enlarged)
 
 
 def accumulator_result_type(bias_type: UniformType, rank: int) -> UniformType:

@@ -31,6 +31,7 @@ from intaglio.ir.locations import describe, describe_value, where
 from intaglio.numerics.bfloat16 import round_to_bfloat16
 from intaglio.numerics.quantization import choose_parameters, choose_weight_scales, quantize
 from intaglio.params import RequantizationMode
+from intaglio.passes.quantization.constants import replace_constants
 from intaglio.passes.quantization.coverage import (
     KEEPS_RANGE,
     LAYERS,
@@ -108,6 +109,8 @@ class Quantizer:
         ranges = _take_observers(function)
         limit_masks(function, ranges)
         self.coverage = Coverage(function, options.precision)
+        for op in self.coverage.quantized:
+            replace_constants(op)
         self._current: Operation | None = None
         self._types: dict[tuple[float, float, int, bool], UniformQuantizedType] = {}
         self._symmetric = self._symmetric_groups()
@@ -322,6 +325,13 @@ class Quantizer:
                 low, high = min(bounds[group][0], 0.0), max(bounds[group][1], 0.0)
                 steps = 255 if width == 8 else 32767
                 bounds[group] = low, max(high, low + steps * finest if width == 8 else steps * finest)
+                if self._type_of_group(group, width).scale < finest / 2:
+                    raise UserError(
+                        f"the result of {describe(op)} cannot be quantized: its operands have steps of {finest:.3g} or "
+                        "more, beyond the largest float",
+                        where=where(op.location),
+                        hint="check the ranges of its operands, or keep it in float",
+                    )
         return bounds
 
     def _step(self, op: Operation, width: int) -> float:

@@ -14,11 +14,13 @@ from xdsl.ir import Operation
 
 from intaglio.dialects import nn
 from intaglio.dialects.weights import array_of
+from intaglio.ir.locations import describe, where
 from intaglio.passes.quantization.coverage import KEEPS_RANGE, MOVES_ELEMENTS, constant_of, other_operands, range_of
 from intaglio.passes.quantization.linear import accumulator_result_type, quantize_linear
 from intaglio.passes.quantization.node_settings import config_of
 from intaglio.passes.quantization.normalization import quantize_norm
 from intaglio.passes.quantization.quantizer import Quantizer
+from intaglio.remarks import warn
 
 Rule = Callable[[Operation, Quantizer], None]
 Op = TypeVar("Op", bound=Operation)
@@ -59,6 +61,11 @@ def linear(op: nn.Conv2dOp | nn.ConvTranspose2dOp | nn.DenseOp, quantizer: Quant
         per_channel=not quantizer.options.weight_per_tensor if config.per_channel is None else config.per_channel,
         weight_bits=quantizer.precision.weight_bits,
     )
+    if parameters.enlarged:
+        warn(
+            f"the bias of {describe(op)} would overflow its integers; {parameters.enlarged} weight scales are enlarged",
+            where(op.location),
+        )
     operands = [
         quantizer.activation(op.input),
         quantizer.constant(weight, array_of(weight.value), parameters.weight_type),
