@@ -6,6 +6,7 @@ kernel looks them up. Anything else is computed by the rule for all samples at o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ from intaglio.interpreter.values import tensor_type, value_dtype, value_shape
 
 Rule = Callable[[Any, list[Array]], list[Array]]
 
-_BYTES = (np.dtype(np.int8), np.dtype(np.uint8))
+_BYTES = (np.dtype(np.int8), np.dtype(np.uint8), np.dtype(np.bool_))
 
 
 @compiled
@@ -38,8 +39,21 @@ def _look_up(x: Any, table: Any, result: Any) -> None:
 
 @compiled
 def _look_up_pairs(x: Any, y: Any, table: Any, result: Any) -> None:
-    for k in range(x.size):
-        result[k] = table[x[k], y[k]]
+    """Look pairs up in rows of `[rows, columns]`; an operand with one row or one column serves all of them."""
+    rows, columns = result.shape
+    x_rows, x_columns = x.shape[0] > 1, x.shape[1] > 1
+    y_rows, y_columns = y.shape[0] > 1, y.shape[1] > 1
+    for i in range(rows):
+        x_row, y_row = x[i if x_rows else 0], y[i if y_rows else 0]
+        if x_columns and y_columns:
+            for k in range(columns):
+                result[i, k] = table[x_row[k], y_row[k]]
+        elif x_columns:
+            for k in range(columns):
+                result[i, k] = table[x_row[k], y_row[0]]
+        else:
+            for k in range(columns):
+                result[i, k] = table[x_row[0], y_row[k] if y_columns else y_row[0]]
 
 
 @compiled
@@ -99,7 +113,7 @@ def elementwise(op: Operation, constants: Constants) -> Kernel | None:
     per_tensor = all(isinstance(kind.get_element_type(), UniformQuantizedType) for kind in kinds if is_quantized(kind))
     if rule is None or not per_tensor:
         return None
-    in_bytes = all(is_quantized(tensor_type(o)) and value_dtype(o) in _BYTES for o in op.operands)
+    in_bytes = all(value_dtype(operand) in _BYTES for operand in op.operands)
     if in_bytes and len(op.operands) == 1:
         return _by_table(op, rule)
     if in_bytes and len(op.operands) == 2:
@@ -111,7 +125,7 @@ def elementwise(op: Operation, constants: Constants) -> Kernel | None:
 def _aligned(operands: Sequence[Array], rank: int, constants: Constants) -> list[Array]:
     """Operands whose samples are on one axis before the dimensions of the result."""
     return [
-        operand
+        operand.reshape(*[1] * (rank + 1 - operand.ndim), *operand.shape)
         if index in constants
         else operand.reshape(len(operand), *[1] * (rank + 1 - operand.ndim), *operand.shape[1:])
         for index, operand in enumerate(operands)
@@ -119,7 +133,23 @@ def _aligned(operands: Sequence[Array], rank: int, constants: Constants) -> list
 
 
 def _all_stored(dtype: np.dtype[Any]) -> Array:
-    return np.arange(256, dtype=np.uint8).view(dtype)
+    """Every value of a type of one byte, in the order of its unsigned bits."""
+    return np.array([False, True]) if dtype == np.bool_ else np.arange(256, dtype=np.uint8).view(dtype)
+
+
+def _in_rows(array: Array, shape: tuple[int, ...]) -> Array:
+    """Stored bytes as rows and columns of a result of `shape`, copied only where broadcasting is not of whole rows.
+
+    Args:
+        array: aligned with the result.
+        shape: of the result.
+    """
+    split = len(shape) - 1
+    if array.shape[split:] != shape[split:] and array.shape[split:] != (1,):
+        array = np.broadcast_to(array, shape)
+    elif array.shape[:split] != shape[:split] and math.prod(array.shape[:split]) != 1:
+        array = np.broadcast_to(array, (*shape[:split], *array.shape[split:]))
+    return np.ascontiguousarray(array).reshape(-1, array.shape[-1]).view(np.uint8)
 
 
 def _by_table(op: Operation, rule: Rule) -> Kernel:
@@ -138,17 +168,21 @@ def _by_table(op: Operation, rule: Rule) -> Kernel:
 def _by_pairs(op: Operation, rule: Rule, constants: Constants) -> Kernel:
     lhs, rhs = (_all_stored(value_dtype(operand)) for operand in op.operands)
     (table,) = rule(op, [lhs[:, None], rhs[None, :]])
-    table = np.ascontiguousarray(np.broadcast_to(table, (256, 256)))
+    table = np.ascontiguousarray(np.broadcast_to(table, (len(lhs), len(rhs))))
     shape = value_shape(op.results[0])
 
     def compute(operands: list[Array]) -> list[Array]:
         count = next(len(operand) for index, operand in enumerate(operands) if index not in constants)
         result = np.empty((count, *shape), table.dtype)
-        x, y = (
-            np.ascontiguousarray(np.broadcast_to(operand, result.shape)).reshape(-1).view(np.uint8)
-            for operand in _aligned(operands, len(shape), constants)
-        )
-        _look_up_pairs(x, y, table, result.reshape(-1))
-        return [result]
+        x, y = operands
+        if x.shape == y.shape == result.shape:
+            x, y = (array.reshape(1, -1).view(np.uint8) for array in (x, y))
+            _look_up_pairs(x, y, table, result.reshape(1, -1))
+            return [result]
+        if not shape:
+            result = result.reshape(count, 1)
+        x, y = (_in_rows(a, result.shape) for a in _aligned(operands, max(len(shape), 1), constants))
+        _look_up_pairs(x, y, table, result.reshape(-1, result.shape[-1]))
+        return [result.reshape(count, *shape)]
 
     return compute

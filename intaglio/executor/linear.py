@@ -18,6 +18,7 @@ from intaglio.executor.rescaling import Rescale, Scaling, in_blocks, rescale_of
 from intaglio.executor.tiles import COLUMNS, pack_parts
 from intaglio.interpreter.nn_linear import accumulator_bits, weight_scales
 from intaglio.interpreter.values import quantization, storage_bounds, value_dtype, value_shape
+from intaglio.params import RequantizationMode
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -80,7 +81,7 @@ class _Layer:
         return in_blocks(bias, groups, COLUMNS), self.rescale.blocks(groups, COLUMNS).arguments
 
 
-def _layer(op: nn.Conv2dOp | nn.DenseOp, constants: Constants) -> _Layer | None:
+def _layer(op: nn.Conv2dOp | nn.ConvTranspose2dOp | nn.DenseOp, constants: Constants) -> _Layer | None:
     """The layer, if it is quantized, its weights are constant, and its sums are sure to fit the accumulator."""
     if nn.is_accumulator(op.result):
         return None
@@ -178,9 +179,64 @@ def _depthwise(op: nn.Conv2dOp, layer: _Layer, pads: tuple[int, ...]) -> Kernel:
     return compute
 
 
+@kernel(nn.ConvTranspose2dOp)
+def conv_transpose2d(op: nn.ConvTranspose2dOp, constants: Constants) -> Kernel | None:
+    """As convolutions: the elements of the result that are a stride apart meet the same taps of the kernel.
+
+    An element in row `y` has the taps `r, r + stride, ...` for `r = (y + top) % stride`, each a row of the input higher
+    than the one before. So elements of one `r` are a convolution of stride 1 with these taps in reverse order.
+    """
+    layer = _layer(op, constants)
+    if layer is None or set(op.dilations.get_values()) != {1}:
+        return None
+    groups, channels, shape = op.groups.value.data, value_shape(op.input)[3], value_shape(op.result)
+    dtype = value_dtype(op.result)
+    strides, pads = _pair(op.strides.get_values()), _pair(op.pads.get_values()[:2])
+    bias, scaling = layer.in_blocks(groups)
+    parts: list[tuple[tuple[int, int], tuple[int, int], _Packed, tuple[int, int], tuple[int, int]]] = []
+    for offset in np.ndindex(*strides):
+        taps = [(offset[k] + pads[k]) % strides[k] for k in range(2)]
+        weights = layer.weights[:, taps[0] :: strides[0], taps[1] :: strides[1]][:, ::-1, ::-1]
+        packed = _packed(weights, groups, layer.largest)
+        if packed is None:
+            return None
+        kernel_size = _pair(weights.shape[1:3])
+        # Row `m` of the input, for `y + top = stride * m + r`, meets the first tap, which is the last in reverse.
+        first = [(offset[k] + pads[k] - taps[k]) // strides[k] for k in range(2)]
+        size = _pair(max(0, -(-(shape[1 + k] - offset[k]) // strides[k])) for k in range(2))
+        parts.append((_pair(offset), size, packed, kernel_size, _pair(kernel_size[k] - 1 - first[k] for k in range(2))))
+
+    def compute(operands: list[Array]) -> list[Array]:
+        x = operands[0].reshape(-1, value_shape(op.input)[1], value_shape(op.input)[2] * channels)
+        result = np.empty((len(x), *shape[1:]), dtype)
+        for offset, size, packed, kernel_size, before in parts:
+            part = np.empty((len(x), *size, shape[3]), dtype)
+            convolve(
+                x,
+                channels,
+                layer.zero_point,
+                packed.columns,
+                packed.ends,
+                size,
+                kernel_size,
+                (1, 1),
+                before,
+                (1, 1),
+                bias,
+                scaling,
+                part.reshape(-1, shape[3]),
+            )
+            result[:, offset[0] :: strides[0], offset[1] :: strides[1]] = part
+        return [result.reshape(-1, *shape)]
+
+    return compute
+
+
 @kernel(nn.DenseOp)
 def dense(op: nn.DenseOp, constants: Constants) -> Kernel | None:
     """Multiply rows and requantize: all leading dimensions of the input are rows."""
+    if requantization_mode(op) is RequantizationMode.TFLITE:
+        return None  # this layer alone rounds once there, halves away from zero
     layer = _layer(op, constants)
     return _product(op, layer) if layer is not None else None
 
