@@ -29,7 +29,9 @@ from intaglio.interpreter.values import (
     value_dtype,
 )
 from intaglio.ir.locations import describe
+from intaglio.numerics.requantization import tflite_apply_scale_once, tflite_quantize_multiplier
 from intaglio.numerics.rescaling import rescale, store
+from intaglio.params import RequantizationMode
 
 
 def weight_scales(value: SSAValue) -> Array:
@@ -81,7 +83,11 @@ def requantized(
     assert result is not None
     wide = accumulator_bits(*operands) > 32
     accumulator = checked_accumulator(op, accumulator, *operands)
-    scaled = rescale(accumulator, scale / result.scale, requantization_mode(op), wide=wide)
+    mode, ratio = requantization_mode(op), scale / result.scale
+    if isinstance(op, nn.DenseOp) and mode is RequantizationMode.TFLITE and not wide:
+        scaled = tflite_apply_scale_once(accumulator, *tflite_quantize_multiplier(ratio))
+    else:
+        scaled = rescale(accumulator, ratio, mode, wide=wide)
     return store(scaled, result.zero_point, *storage_bounds(result, op.clamp)).astype(value_dtype(op.result))
 
 

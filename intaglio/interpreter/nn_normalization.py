@@ -6,10 +6,11 @@ What a row has in common is computed along the last dimension, to which the axis
 from __future__ import annotations
 
 import numpy as np
+from xdsl.dialects.builtin import i8
 
 from intaglio.dialects import nn
 from intaglio.dialects.nn.types import storage_bits
-from intaglio.dialects.quant import requantization_mode
+from intaglio.dialects.quant import UniformQuantizedType, requantization_mode
 from intaglio.interpreter.registry import rule
 from intaglio.interpreter.values import (
     Array,
@@ -23,6 +24,8 @@ from intaglio.interpreter.values import (
 from intaglio.numerics.normalization import normalized, normalized_fraction_bits
 from intaglio.numerics.rescaling import rescale, store
 from intaglio.numerics.softmax import PROBABILITY_BITS, softmax_probabilities
+from intaglio.numerics.tflite_softmax import RESULT_SCALE, RESULT_ZERO_POINT, tflite_softmax
+from intaglio.params import RequantizationMode
 
 
 def stored(op: nn.SoftmaxOp | nn.AxisNormOp, value: Array, unit: float, *, wide: bool = False) -> Array:
@@ -33,12 +36,23 @@ def stored(op: nn.SoftmaxOp | nn.AxisNormOp, value: Array, unit: float, *, wide:
     return store(scaled, result.zero_point, *storage_bounds(result, None)).astype(value_dtype(op.result))
 
 
+def _is_of_litert(kind: UniformQuantizedType, result: UniformQuantizedType) -> bool:
+    """Whether the kernel of LiteRT takes these types: 8 bits, and a result in steps of 1/256 from -128 on."""
+    return (
+        kind.storage_type == result.storage_type == i8
+        and (result.scale, result.zero_point) == (RESULT_SCALE, RESULT_ZERO_POINT)
+        and (result.storage_min, result.storage_max) == (-128, 127)
+    )
+
+
 @rule(nn.SoftmaxOp)
 def softmax(op: nn.SoftmaxOp, operands: list[Array]) -> list[Array]:
     """`exp(x - max) / sum(exp(x - max))` along the axis; quantized: integer probabilities, requantized."""
     axis = op.axis.value.data
     kind, result = quantization(op.input), quantization(op.result)
     if kind is not None and result is not None:
+        if requantization_mode(op) is RequantizationMode.TFLITE and _is_of_litert(kind, result):
+            return [np.moveaxis(tflite_softmax(np.moveaxis(operands[0], axis, -1), kind.scale), -1, axis)]
         probabilities = softmax_probabilities(np.moveaxis(operands[0], axis, -1), kind.scale)
         return [stored(op, np.moveaxis(probabilities, -1, axis), 2.0**-PROBABILITY_BITS)]
     x = in_double(operands[0])
