@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from xdsl.dialects.builtin import ModuleOp, StringAttr
 
+from intaglio.calibration_methods import CalibrationMethod
+from intaglio.data import Samples as FileSamples
 from intaglio.data import load_samples
 from intaglio.errors import UserError
 from intaglio.files import check_output
@@ -28,14 +31,29 @@ from intaglio.passes.calibration.statistics import Grid
 from intaglio.passes.calibration.tensor_names import read_tensor_names
 from intaglio.passes.manager import InvalidIRError
 from intaglio.passes.partition.placement import HOST, TARGET, fail_on_host
+from intaglio.passes.quantization.correct_bias import CorrectBias, correct_biases
 from intaglio.passes.quantization.quantized_models import is_quantized
-from intaglio.phases import PHASE, PHASE_NAMES, PHASES, CompileOptions, Phase, needs_ranges, phase_index
+from intaglio.phases import (
+    PHASE,
+    PHASE_NAMES,
+    PHASES,
+    CompileOptions,
+    Phase,
+    Samples,
+    needs_ranges,
+    phase_index,
+    scales_channels,
+)
+from intaglio.remarks import remark
 from intaglio.runtime.package import Package, write_package
 from intaglio.runtime.packaging import interface, package_of
 from intaglio.targets.target import load_target
 
 _SHARED_WEIGHTS = "weights.safetensors"
 """The weights file of dumped phases."""
+
+MOST_FIRST_SAMPLES = 256
+"""How many samples decide about units of channels at most, before ranges are calibrated on all."""
 
 Progress = Callable[[str, int, int | None], None]
 """Called with a phase, the units of work done in it, and how many there are, if that is known."""
@@ -227,6 +245,8 @@ def run_phase(module: ModuleOp, phase: Phase, options: CompileOptions, progress:
         check_compilable(module)
     if phase.name == "calibrate":
         check_calibration(module, options, phase_index(phase.name, where="phase"), len(PHASES))
+        if options.ranges is not None and (options.params.channel_equalization or options.params.smooth_quant):
+            remark("ranges from a file are those of the network as it is: channels keep their units", phase.name)
     quantizes = phase.name in ("calibrate", "quantize")
     context = make_context()
     for step in () if quantizes and _skips_quantization(module, options) else phase.steps:
@@ -234,7 +254,14 @@ def run_phase(module: ModuleOp, phase: Phase, options: CompileOptions, progress:
             continue
         current = step.make(options)
         if isinstance(current, Calibrate):
-            _calibrate(module, options, progress)
+            _calibrate(module, options, current, progress)
+        elif isinstance(current, CorrectBias):
+            samples = _samples(module, options)
+            if current.iterative and samples is None:
+                raise UserError(
+                    "the iterative correction of biases needs calibration data", hint="--calibration DATA.npz"
+                )
+            correct_biases(module, current.quantize, samples if current.iterative else None)
         else:
             current.apply(context, module)
     try:
@@ -248,19 +275,25 @@ def run_phase(module: ModuleOp, phase: Phase, options: CompileOptions, progress:
     module.attributes[PHASE] = StringAttr(phase.name)
 
 
-def _calibrate(module: ModuleOp, options: CompileOptions, progress: Progress | None) -> None:
+def _samples(module: ModuleOp, options: CompileOptions) -> Samples | FileSamples | None:
     data = options.calibration
-    total = None
-    if isinstance(data, str | Path):
-        inputs, _ = interface(main_function(module))
-        data = load_samples(data, {tensor.name: tensor.shape for tensor in inputs})
-        total = len(data)
+    if not isinstance(data, str | Path):
+        return data
+    inputs, _ = interface(main_function(module))
+    return load_samples(data, {tensor.name: tensor.shape for tensor in inputs})
+
+
+def _calibrate(module: ModuleOp, options: CompileOptions, step: Calibrate, progress: Progress | None) -> None:
+    data = _samples(module, options)
+    total = len(data) if isinstance(data, FileSamples) else None
+    is_last = step.method is not None or not scales_channels(options)
     if data is not None:
-        scheme = options.params.activation_quantization_scheme
         record_ranges(
             module,
-            data,
-            grid=Grid(scheme.bits, not scheme.asymmetric),
+            data if is_last else islice(data, MOST_FIRST_SAMPLES),
+            method=CalibrationMethod.from_str(step.method) if step.method else None,
+            grid=Grid(step.bits, step.symmetric),
+            channels=step.channels,
             progress=lambda done: _report(progress, "calibrate", done, total),
         )
     if options.ranges is not None:

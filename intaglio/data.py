@@ -283,3 +283,32 @@ def _stream(archive: zipfile.ZipFile, member: _Member, parts: int) -> Generator[
             if len(data) != count * member.dtype.itemsize:
                 raise EOFError("the data ends early")
             yield np.frombuffer(data, member.dtype)
+
+
+class Replayed:
+    """Samples that can be read once, such as those of a generator, with the first ones kept for reading them again.
+
+    Iterating a second time gives the samples that are kept, and then what nobody has read yet.
+
+    Args:
+        samples: read as they are asked for.
+        most_bytes: samples are kept as long as they have no more bytes together; the first is always.
+    """
+
+    def __init__(self, samples: Iterable[Mapping[str, Array]], most_bytes: int = 64 << 20) -> None:
+        self._rest = iter(samples)
+        self._left = most_bytes
+        self._kept: list[Mapping[str, Array]] = []
+        self._keeps = True
+
+    def __iter__(self) -> Iterator[Mapping[str, Array]]:
+        index = 0
+        while index < len(self._kept):
+            yield self._kept[index]
+            index += 1
+        for sample in self._rest:
+            self._left -= sum(np.asarray(array).nbytes for array in sample.values())
+            self._keeps = self._keeps and (self._left >= 0 or not self._kept)
+            if self._keeps:
+                self._kept.append(sample)
+            yield sample

@@ -6,7 +6,7 @@ file beside it. `intaglio.compiler` runs phases; this module only names them, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from xdsl.passes import ModulePass
 
+from intaglio.data import Replayed
 from intaglio.errors import UserError
 from intaglio.params import BiasCorrectionType, QuantizationParams, default_quantization
 from intaglio.passes.base import get_pass
@@ -55,6 +56,10 @@ class CompileOptions:
     params: QuantizationParams = default_quantization
     fail_on_host: bool = False
 
+    def __post_init__(self) -> None:
+        if isinstance(self.calibration, Iterator):
+            object.__setattr__(self, "calibration", Replayed(self.calibration))
+
 
 PassOptions = Callable[[CompileOptions], dict[str, object]]
 
@@ -73,23 +78,60 @@ def needs_ranges(params: QuantizationParams) -> bool:
     return params.precision.is_integer or any(found is not None and found.is_integer for found in asked)
 
 
+def scales_channels(options: CompileOptions) -> bool:
+    """Whether channels are to be given other units before ranges are calibrated.
+
+    Ranges that come from a file are those of the network as it is, so that with one nothing is scaled.
+    """
+    asked = options.params.channel_equalization or options.params.smooth_quant
+    return asked and options.ranges is None and needs_ranges(options.params)
+
+
+def corrects_bias(options: CompileOptions) -> bool:
+    """Whether biases are to be corrected for what quantization does to the means of results."""
+    return options.params.bias_correction is not BiasCorrectionType.NONE and needs_ranges(options.params)
+
+
+def _first_observers(options: CompileOptions) -> dict[str, object]:
+    return {"method": "min_max", "channels": True}
+
+
+def _first_calibration(options: CompileOptions) -> dict[str, object]:
+    return {"data": _data(options), "channels": True}
+
+
+def _data(options: CompileOptions) -> str:
+    return str(options.calibration) if isinstance(options.calibration, str | Path) else "DATA.npz"
+
+
 def _observers(options: CompileOptions) -> dict[str, object]:
     params = options.params
-    found: dict[str, object] = {
-        "method": str(params.calibration_method),
-        "channels": params.smooth_quant or params.bias_correction is not BiasCorrectionType.NONE,
-    }
+    found: dict[str, object] = {"method": str(params.calibration_method), "channels": corrects_bias(options)}
     # Nodes of other precisions get theirs later; observers that turn out to be of no use are removed then.
     return found if needs_ranges(params) else {**found, "precision": str(params.precision)}
 
 
 def _calibration(options: CompileOptions) -> dict[str, object]:
-    scheme = options.params.activation_quantization_scheme
+    params = options.params
     return {
-        "data": str(options.calibration) if isinstance(options.calibration, str | Path) else "DATA.npz",
-        "bits": scheme.bits,
-        "symmetric": not scheme.asymmetric,
+        "data": _data(options),
+        # Observers that are there already had the channels' extrema to find.
+        "method": str(params.calibration_method) if scales_channels(options) else None,
+        "bits": params.activation_quantization_scheme.bits,
+        "symmetric": not params.activation_quantization_scheme.asymmetric,
+        "channels": corrects_bias(options),
     }
+
+
+def _smoothing(options: CompileOptions) -> dict[str, object]:
+    return {"alpha": options.params.smooth_quant_alpha}
+
+
+def _correction(options: CompileOptions) -> dict[str, object]:
+    iterative = options.params.bias_correction is BiasCorrectionType.ITERATIVE
+    found = _quantization(options)
+    del found["requantization"]
+    return {"iterative": iterative, "data": _data(options) if iterative else None, **found}
 
 
 def _quantization(options: CompileOptions) -> dict[str, object]:
@@ -184,7 +226,17 @@ PHASES: tuple[Phase, ...] = (
         "calibrate",
         "nn and quant.observe with the range of every tensor to be quantized; nothing for a quantized model",
         (
-            Step("equalize-channels", when=lambda options: options.params.channel_equalization),
+            Step("insert-observers", _first_observers, when=scales_channels),
+            Step("calibrate", _first_calibration, when=scales_channels),
+            Step(
+                "equalize-channels",
+                when=lambda options: scales_channels(options) and options.params.channel_equalization,
+            ),
+            Step(
+                "smooth-quant",
+                _smoothing,
+                when=lambda options: scales_channels(options) and options.params.smooth_quant,
+            ),
             Step("insert-observers", _observers),
             Step("calibrate", _calibration, when=lambda options: needs_ranges(options.params)),
         ),
@@ -194,6 +246,7 @@ PHASES: tuple[Phase, ...] = (
         "nn on quantized types, or in bfloat16, with casts at the edges",
         (
             Step("assign-precision", _precisions, when=lambda options: bool(options.params.node_configs)),
+            Step("correct-bias", _correction, when=corrects_bias),
             Step("quantize", _quantization),
         ),
     ),

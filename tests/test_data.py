@@ -1,5 +1,6 @@
 """Sample files: the two layouts, streaming, and one clear message for each thing that may be wrong."""
 
+import itertools
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from intaglio.data import checked_samples, load_samples
+from intaglio.data import Replayed, checked_samples, load_samples
 from intaglio.errors import UserError
 
 SHAPE = (1, 1, 4, 3)
@@ -178,3 +179,16 @@ def test_iterables_are_checked_sample_by_sample():
 def test_bad_samples_of_an_iterable(sample: dict[str, np.ndarray], message: str):
     with pytest.raises(UserError, match=message):
         next(checked_samples([sample], {"x": (3,)}))
+
+
+def test_replayed_samples_are_kept_as_far_as_they_fit():
+    arrays = [{"x": np.full(4, k, np.float32)} for k in range(5)]
+    replayed = Replayed(iter(arrays), most_bytes=40)
+    assert [sample["x"][0] for sample in itertools.islice(replayed, 1)] == [0]
+    assert [sample["x"][0] for sample in replayed] == [0, 1, 2, 3, 4]
+    assert [sample["x"][0] for sample in replayed] == [0, 1]
+
+
+def test_first_replayed_sample_is_kept_whatever_its_size():
+    replayed = Replayed(iter([{"x": np.zeros(100)}, {"x": np.ones(100)}]), most_bytes=1)
+    assert len(list(replayed)) == 2 and len(list(replayed)) == 1

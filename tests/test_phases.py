@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import itertools
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from xdsl.dialects.builtin import bf16
 
 from intaglio.compiler import compile_model, import_phase, run_phase
+from intaglio.data import load_samples
 from intaglio.dialects.quant import ObserveOp
 from intaglio.errors import UserError
 from intaglio.ir.parsing import read_module
@@ -22,8 +24,11 @@ from intaglio.ir.printing import print_module
 from intaglio.ir.verification import verify_module
 from intaglio.params import default_quantization
 from intaglio.passes.base import pass_modules
+from intaglio.passes.calibration.observers import observers_of
+from intaglio.passes.calibration.ranges_file import CalibratedRange, write_ranges_file
 from intaglio.passes.pipeline import parse_pipeline
 from intaglio.phases import PHASE_NAMES, PHASES, CompileOptions, phase_index
+from intaglio.remarks import collecting
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 NETWORKS = ("fashion_resnet8", "ppocr_cls")
@@ -140,6 +145,40 @@ def test_parameters_reach_the_passes() -> None:
     assert "equalize-channels" in found
     default = [item.name for phase in PHASES for item in parse_pipeline(phase.pipeline(CompileOptions()))]
     assert not {"assign-precision", "equalize-channels"} & set(default)
+
+
+def test_repairs_read_samples_that_come_once() -> None:
+    """Units of channels, ranges, and the iterative correction of biases: three readings of the first samples."""
+    params = default_quantization.with_channel_equalization().with_bias_correction("iterative")
+    images = load_samples(EXAMPLES / "fashion_resnet8" / "calibration.npz", {"input": (1, 1, 28, 28)})
+    once = ({"input": sample["input"]} for sample in itertools.islice(images, 6))
+    options = CompileOptions(calibration=once, params=params)
+    module = import_phase(EXAMPLES / "fashion_resnet8" / "model.onnx", options)
+    for phase in PHASES[1:3]:
+        run_phase(module, phase, options)
+    observed = [op for op in module.walk() if isinstance(op, ObserveOp)]
+    assert all(op.calibrated_range is not None and op.method.data == str(params.calibration_method) for op in observed)
+    run_phase(module, PHASES[3], options)
+    assert not any(isinstance(op, ObserveOp) for op in module.walk())
+
+
+def test_ranges_from_a_file_keep_channels_in_their_units(tmp_path: Path) -> None:
+    options = CompileOptions(calibration=EXAMPLES / "fashion_resnet8" / "calibration.npz")
+    module = import_phase(EXAMPLES / "fashion_resnet8" / "model.onnx", options)
+    for phase in PHASES[1:3]:
+        run_phase(module, phase, options)
+    ranges = {
+        name: CalibratedRange(*op.calibrated_range, "mse")
+        for name, op in observers_of(module).items()
+        if op.calibrated_range
+    }
+    write_ranges_file(tmp_path / "ranges.json", ranges)
+    options = CompileOptions(ranges=tmp_path / "ranges.json", params=default_quantization.with_channel_equalization())
+    module = import_phase(EXAMPLES / "fashion_resnet8" / "model.onnx", options)
+    with collecting() as remarks:
+        for phase in PHASES[1:3]:
+            run_phase(module, phase, options)
+    assert "channels keep their units" in str(remarks[0])
 
 
 def test_bfloat16_needs_no_calibration() -> None:

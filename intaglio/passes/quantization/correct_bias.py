@@ -75,22 +75,26 @@ class CorrectBias(ModulePass):
     weight_per_tensor: bool = False
     precision: str = "a8w8"
 
+    @property
+    def quantize(self) -> Quantize:
+        """The pass that will quantize the module."""
+        return Quantize(self.activation_symmetric, self.weight_per_tensor, self.precision)
+
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         """Correct the biases.
 
         Raises:
             UserError: there is no data for the iterative correction, or a value was not calibrated.
         """
-        quantize = Quantize(self.activation_symmetric, self.weight_per_tensor, self.precision)
         if not self.iterative:
-            correct_biases(op, quantize)
+            correct_biases(op, self.quantize)
             return
         if self.data is None:
             raise UserError(
                 "the iterative correction of biases needs data", hint="correct-bias{iterative=true data=FILE}"
             )
         graph = FloatGraph(op)
-        correct_biases(op, quantize, load_samples(self.data, graph.shapes, graph.dtypes))
+        correct_biases(op, self.quantize, load_samples(self.data, graph.shapes, graph.dtypes))
 
 
 def correct_biases(module: ModuleOp, quantize: Quantize, samples: Iterable[Mapping[str, Array]] | None = None) -> None:
