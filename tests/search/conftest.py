@@ -1,4 +1,4 @@
-"""Problems that are small enough to be solved by trying everything."""
+"""Problems that are small enough to be solved by trying everything, and a network that int8 hurts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 
 from intaglio.precision import Precision
@@ -95,3 +97,58 @@ def evaluations(tmp_path: Path) -> Iterator[Callable[..., Evaluations]]:
     yield make
     for journal in journals:
         journal.close()
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """A network of five layers with channels of very different ranges, and its data."""
+
+    model: Path
+    calibration: Path
+    evaluation: Path
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    """The network's classes are those that it answers in float itself, so that its score is 1."""
+    folder = tmp_path_factory.mktemp("tiny")
+    rng = np.random.default_rng(7)
+    scales = 2.0 ** np.arange(-4, 4)
+
+    def weight(name: str, array: np.ndarray) -> onnx.TensorProto:
+        return onnx.numpy_helper.from_array(array.astype(np.float32), name)
+
+    def conv(name: str, source: str, result: str, **attributes: int | list[int]) -> onnx.NodeProto:
+        return onnx.helper.make_node("Conv", [source, f"{name}.w"], [result], name=name, **attributes)
+
+    nodes = [
+        conv("stem", "input", "a", pads=[1, 1, 1, 1]),
+        onnx.helper.make_node("Relu", ["a"], ["b"], name="relu"),
+        conv("depthwise", "b", "c", group=8, pads=[1, 1, 1, 1]),
+        conv("mix", "c", "d"),
+        onnx.helper.make_node("Relu", ["d"], ["e"], name="relu2"),
+        onnx.helper.make_node("Flatten", ["e"], ["f"], name="flatten"),
+        onnx.helper.make_node("Gemm", ["f", "head.w"], ["logits"], name="head", transB=1),
+    ]
+    weights = [
+        weight("stem.w", rng.normal(size=(8, 1, 3, 3)) * scales[:, None, None, None]),
+        weight("depthwise.w", rng.normal(size=(8, 1, 3, 3))),
+        weight("mix.w", rng.normal(size=(6, 8, 1, 1)) / scales[None, :, None, None]),
+        weight("head.w", rng.normal(size=(5, 6 * 36))),
+    ]
+    value = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        nodes,
+        "tiny",
+        [value("input", onnx.TensorProto.FLOAT, [1, 1, 6, 6])],
+        [value("logits", onnx.TensorProto.FLOAT, [1, 5])],
+        weights,
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, folder / "tiny.onnx")
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    samples = rng.normal(size=(120, 1, 1, 6, 6)).astype(np.float32)
+    labels = np.array([session.run(None, {"input": sample})[0].argmax() for sample in samples])
+    np.savez(folder / "calibration.npz", input=samples[:40, 0])
+    np.savez(folder / "evaluation.npz", input=samples[40:, 0], label=labels[40:])
+    return Tiny(folder / "tiny.onnx", folder / "calibration.npz", folder / "evaluation.npz")
