@@ -67,8 +67,12 @@ MOVES_ELEMENTS: tuple[type[Operation], ...] = (
     nn.GatherOp,
     nn.SelectOp,
 )
-STAYS_FLOAT: tuple[type[Operation], ...] = (nn.ExpOp, nn.LogOp, nn.ReciprocalOp)
-"""Functions whose results span orders of magnitude, which one scale cannot."""
+SPANS_MAGNITUDES: tuple[type[Operation], ...] = (nn.ExpOp, nn.ReciprocalOp)
+"""Functions whose results span orders of magnitude, which 8 bits cannot: these, and what reads their results, have
+16-bit activations unless a precision is asked of them."""
+
+STAYS_FLOAT: tuple[type[Operation], ...] = (nn.LogOp,)
+"""Functions that lose the small ones of their arguments, which matter, to any step of these."""
 
 
 def constant_of(value: SSAValue | None) -> nn.ConstantOp | None:
@@ -135,8 +139,9 @@ class Coverage:
         self._parents: dict[SSAValue, SSAValue] = {}
         self._constants: dict[SSAValue, list[tuple[float, float]]] = {}
         self._results: set[SSAValue] = set()
+        self._spanning: set[SSAValue] = set()
         for op in function.body.block.ops:
-            precision = precision_of(op) or default
+            precision = precision_of(op) or self._usual(op, default)
             if precision.is_float:
                 continue
             if self._runs_quantized(op, precision):
@@ -148,6 +153,15 @@ class Coverage:
                     self._share(op)
             elif self._runs_in_bfloat16(op, precision):
                 self.bfloat16[op] = None
+
+    def _usual(self, op: Operation, default: Precision) -> Precision:
+        """The precision of an operation that none is asked of: wider than the default around spans of magnitudes."""
+        if not default.is_integer or default.activation_bits > 8:
+            return default
+        reads = any(unobserved(operand) in self._spanning for operand in op.operands)
+        if isinstance(op, SPANS_MAGNITUDES) or (reads and not isinstance(op, OWN_RANGE)):
+            self._spanning.update(op.results)
+        return Precision("int", 16, default.weight_bits) if reads or isinstance(op, SPANS_MAGNITUDES) else default
 
     def is_quantized(self, value: SSAValue) -> bool:
         """Whether a value is the result of a quantized operation."""

@@ -9,13 +9,20 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
-from xdsl.dialects.builtin import IntegerType, TensorType
+from xdsl.dialects.builtin import IntegerType, TensorType, f32
 from xdsl.ir import Operation
 
 from intaglio.dialects import nn
-from intaglio.dialects.weights import array_of
+from intaglio.dialects.weights import array_of, constant_attr
 from intaglio.ir.locations import describe, where
-from intaglio.passes.quantization.coverage import KEEPS_RANGE, MOVES_ELEMENTS, constant_of, other_operands, range_of
+from intaglio.passes.quantization.coverage import (
+    KEEPS_RANGE,
+    MOVES_ELEMENTS,
+    constant_of,
+    defining_block,
+    other_operands,
+    range_of,
+)
 from intaglio.passes.quantization.linear import accumulator_result_type, quantize_linear
 from intaglio.passes.quantization.node_settings import config_of
 from intaglio.passes.quantization.normalization import quantize_norm
@@ -93,13 +100,22 @@ def linear(op: nn.Conv2dOp | nn.ConvTranspose2dOp | nn.DenseOp, quantizer: Quant
     nn.ReduceSumOp,
     nn.ReduceL2Op,
     nn.MatmulOp,
-    nn.MaximumOp,
-    nn.MinimumOp,
     nn.SoftmaxOp,
 )
 def own_range(op: Operation, quantizer: Quantizer) -> None:
     """The same operation; each operand keeps its parameters, and the result has those of its range."""
     quantizer.rebuild(op, [quantizer.activation(operand) for operand in op.operands])
+
+
+@rule(nn.MaximumOp, nn.MinimumOp)
+def extreme(op: nn.MaximumOp | nn.MinimumOp, quantizer: Quantizer) -> None:
+    """The same operation; a constant has the result's parameters.
+
+    What of it lies beyond the result's range saturates, as the result would. A range of its own would be that of its
+    largest limit, and leave small ones no resolution.
+    """
+    shared = quantizer.element_type(op.result)
+    quantizer.rebuild(op, [quantizer.activation(operand, shared) for operand in op.operands])
 
 
 @rule(nn.AxisNormOp)
@@ -135,6 +151,20 @@ def division(op: nn.DivOp, quantizer: Quantizer) -> None:
     kind = quantizer.type_of_range(*range_of(reciprocals))
     lhs, rhs = quantizer.activation(op.lhs), quantizer.constant(divisor, reciprocals, kind)
     quantizer.replace(op, nn.MulOp(lhs, rhs, quantizer.result_type(op.result), clamp=op.clamp))
+
+
+@rule(nn.ReciprocalOp)
+def reciprocal(op: nn.ReciprocalOp, quantizer: Quantizer) -> None:
+    """One over the operand as a quotient, which is exact where a table would be steep."""
+    shape = nn.tensor_of(op.input).get_shape()
+    one = nn.ConstantOp(constant_attr("one", np.ones((1,) * len(shape), np.float32), f32))
+    one.location = op.location
+    block, _ = defining_block(op.result)
+    block.insert_op_before(one, op)
+    lhs = quantizer.constant(one, array_of(one.value), quantizer.type_of_range(0.0, 1.0))
+    quantizer.replace(op, nn.DivOp(lhs, quantizer.activation(op.input), quantizer.result_type(op.result)))
+    one.detach()
+    one.erase()
 
 
 @rule(nn.CastOp)

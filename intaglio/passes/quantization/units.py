@@ -9,7 +9,7 @@ import numpy as np
 from xdsl.ir import Operation, SSAValue
 
 from intaglio.dialects import nn
-from intaglio.numerics.fixed_point import ROOT_FRACTION_BITS
+from intaglio.numerics.fixed_point import QUOTIENT_BITS, ROOT_FRACTION_BITS
 from intaglio.numerics.normalization import normalized_fraction_bits
 from intaglio.numerics.softmax import PROBABILITY_BITS
 from intaglio.passes.quantization.coverage import KEEPS_RANGE, MOVES_ELEMENTS
@@ -43,7 +43,9 @@ def accumulator_unit(op: Operation, scale_of: Callable[[SSAValue], float], bits:
         case nn.ReduceL2Op():
             return scale_of(op.input) * 2.0 ** -ROOT_FRACTION_BITS[8]
         case nn.DivOp():
-            return scale_of(op.lhs) / scale_of(op.rhs)
+            return scale_of(op.lhs) / scale_of(op.rhs) * 2.0 ** -QUOTIENT_BITS[8]
+        case nn.ReciprocalOp():
+            return 2.0 ** -(QUOTIENT_BITS[8] + 7) / scale_of(op.input)
         case nn.CastOp():
             return 0.0
         case _ if isinstance(op, KEEPS_RANGE + MOVES_ELEMENTS):
