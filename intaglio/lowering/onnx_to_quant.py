@@ -65,6 +65,10 @@ _MOVEMENT = {
 """Operators whose results are elements of their first inputs, and how many inputs these are (0: all)."""
 
 
+INTEGER_PRODUCTS = {"ConvInteger": "Conv", "MatMulInteger": "MatMul"}
+"""Operators of sums of integer products, and of which products."""
+
+
 @dataclass(frozen=True)
 class OnnxToQuant(ModulePass):
     """Lower the quantization of ONNX models to quantized types and casts."""
@@ -95,7 +99,7 @@ def _lowered(node: Node, builder: Builder) -> list[SSAValue] | None:
             made = _quantize(node, builder)
         case "DequantizeLinear":
             made = _dequantize(node, builder)
-        case "ConvInteger" | "MatMulInteger":
+        case operator if operator in INTEGER_PRODUCTS:
             made = _integer_product(node, builder)
         case operator if operator in _MOVEMENT:
             return _on_stored_values(node.op, builder)
@@ -167,7 +171,7 @@ def _integer_product(node: Node, builder: Builder) -> SSAValue | None:
             return None
         operands.append(quantized)
     floats = [builder.add(DequantizeCastOp(value, _floats(value))) for value in operands]
-    made = _float_operator(node, builder, node.op.op_type.removesuffix("Integer"), floats)
+    made = _float_operator(node, builder, INTEGER_PRODUCTS[node.op.op_type], floats)
     return None if made is None else _stored(builder, made, node.result, np.ones((), np.float32), None, 0)
 
 

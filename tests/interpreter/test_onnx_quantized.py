@@ -32,6 +32,7 @@ CASES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "QLinearConcat": ([f(0.1), u(5), Fed((2, 3)), f(0.1), u(3), Fed((2, 4)), f(0.2), u(100)], {"axis": 1}),
     "QLinearGlobalAveragePool": ([*UNARY, f(0.03), u(30)], {}),
     "QLinearAveragePool": ([*UNARY, f(0.03), u(30)], {"kernel_shape": [2, 2], "strides": [2, 1]}),
+    "QLinearWhere": ([np.arange(6).reshape(2, 3) % 2 == 0, *PAIR, f(0.25), u(50)], {}),
     "QLinearSoftmax": ([*UNARY, f(1 / 256), u(0)], {"axis": -1, "opset": 17}),
     "QGemm": (
         [
@@ -68,3 +69,23 @@ def test_operators_compute_what_onnxruntime_does(name: str, opset: int):
     # onnxruntime sums and divides averages in another order, and computes tables in single precision.
     assert np.abs(actual.astype(int) - expected.astype(int)).max() <= 1
     assert np.mean(actual == expected) > 0.9
+
+
+def test_means_that_onnxruntime_has_no_kernel_for():
+    constants = {"xs": f(0.05), "xz": u(128), "ys": f(0.03), "yz": u(30)}
+    node = helper.make_node(
+        "QLinearReduceMean", ["x", "xs", "xz", "ys", "yz"], ["y"], domain="com.microsoft", axes=[2, 3], keepdims=1
+    )
+    graph = helper.make_graph(
+        [node],
+        "graph",
+        [helper.make_tensor_value_info("x", TensorProto.UINT8, [1, 3, 4, 4])],
+        [helper.make_empty_tensor_value_info("y")],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    module = import_model(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
+    x = RNG.integers(0, 256, (1, 3, 4, 4)).astype(u)
+    (actual,) = Interpreter(module).run("main", [x])
+    mean = ((x.astype(np.float64) - 128) * 0.05).mean(axis=(2, 3), keepdims=True)
+    assert actual.dtype == u and np.abs(actual - (mean / 0.03 + 30)).max() <= 0.51
