@@ -41,6 +41,9 @@ BODIES = {
   %c = nn.constant dense<0.25> : tensor<f32>
   %a = nn.maximum %x, %c : ({X}, tensor<f32>) -> {X}
   %y = nn.minimum %a, %x : ({X}, {X}) -> {X}""",
+    "limits far apart": f"""
+  %c = nn.constant dense<[0.5, 300.0, 0.25, 1.0, 200.0, 0.75, 0.3, 1000.0]> : tensor<8xf32>
+  %y = nn.minimum %x, %c : ({X}, tensor<8xf32>) -> {X}""",
     "reduce_l2": f"""
   %r = nn.reduce_l2 %x axes [1] : ({X}) -> tensor<2x1xf32>
   %y = nn.mul %x, %r : ({X}, tensor<2x1xf32>) -> {X}""",
