@@ -2,10 +2,10 @@
 
 python benchmarks/search.py [--json] [--models DIR] [--only TEXT] [--executor WHERE]
 
-The bench networks (`../shared/bench`), repairs switched off, the same 900 images for choosing and reporting; beside each
-figure its bound. Then the networks of a zoo (`--models`, by default `../shared/zoo`) with min-max int8 and weights per
-tensor: for a drop of half of the int8 loss and of a tenth, the exact search against AIMET's binary search along one
-order of the groups, at the same target.
+The bench networks (`../shared/bench`), repairs switched off, the same 900 images for choosing and reporting; beside
+each figure its bound. Then the networks of a zoo (`--models`, by default `../shared/zoo`) with min-max int8 and
+weights per tensor: for a drop of half of the int8 loss and of a tenth, the exact search against AIMET's binary search
+along one order of the groups, at the same target.
 
 Every row runs in a process of its own. CPU is its processor time after imports, machine code cached before.
 "Evaluations" are multiplications carried out, in runs of the network over all evaluation data, phase 1 included.
@@ -31,6 +31,7 @@ import numpy as np
 from intaglio.analysis.metrics import Criterion, Statistic, metric
 from intaglio.network import Network, load
 from intaglio.params import CalibrationMethod, QuantizationParams, default_quantization, quantization_scheme
+from intaglio.precision import Precision
 from intaglio.search.along_path import ALGORITHMS
 from intaglio.search.engine import SearchOptions
 from intaglio.search.mixed_precision import DEFAULT_CANDIDATES, MixedPrecision, SearchSettings, choose_precisions
@@ -51,6 +52,7 @@ class Bench:
         bitops: the largest share of all-16-bit operations.
         evaluations: the largest number of full evaluations, if it is bounded.
         seconds: of CPU, likewise.
+        candidates: what there is to choose from.
     """
 
     name: str
@@ -60,12 +62,13 @@ class Bench:
     bitops: float
     evaluations: float | None = None
     seconds: float | None = None
+    candidates: tuple[str, ...] = ("a16w16", "a16w8", "a8w8")
 
 
 BENCHES = (
     Bench("mbv2_mid", True, 0.9722, 7, 0.53, 15, 10),
-    Bench("mbv2_hard", False, 0.9722, 13, 0.636),
-    Bench("vit_hard", True, 0.875, 3, 0.42),
+    Bench("mbv2_hard", False, 0.9722, 13, 0.636, candidates=("a16w16", "a8w8")),
+    Bench("vit_hard", True, 0.875, 3, 0.42, candidates=("a16w16", "a8w8")),
 )
 
 
@@ -99,9 +102,8 @@ def bench_row(bench: Bench, executor: str | None) -> dict[str, Any]:
             for image, label in zip(data["x_eval_clean"], data["y_eval"], strict=True)
         ]
     network = load(SHARED / "bench" / f"{bench.name}.onnx", batch=1)
-    settings = SearchSettings(
-        candidates=DEFAULT_CANDIDATES, options=SearchOptions(target=bench.target), executor=executor
-    )
+    candidates = tuple(map(Precision.parse, bench.candidates))
+    settings = SearchSettings(candidates=candidates, options=SearchOptions(target=bench.target), executor=executor)
     start = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         found = choose_precisions(
@@ -116,6 +118,7 @@ def bench_row(bench: Bench, executor: str | None) -> dict[str, Any]:
     assert found.network is not None
     row: dict[str, Any] = {
         "model": bench.name,
+        "candidates": list(bench.candidates),
         "weights": "per channel" if bench.per_channel else "per tensor",
         "float": found.float_score,
         "target": bench.target,
