@@ -26,6 +26,8 @@ than the reader's, a `quant.requantize` stands between:
 
 Operations in bfloat16 are on tensors of bf16, with `nn.cast` at their edges.
 
+A remark names each operation that stays in float, and says why.
+
 The pass does not fuse, and it does not move casts through other operations.
 """
 
@@ -39,8 +41,10 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
 from intaglio.dialects.quant import set_requantization_mode
+from intaglio.ir.locations import describe, where
 from intaglio.params import RequantizationMode
 from intaglio.passes.quantization.coverage import functions_with_body
+from intaglio.passes.quantization.float_operations import float_operations, moves_only
 from intaglio.passes.quantization.quantizer import Options, Quantizer
 from intaglio.passes.quantization.rules import rule_of
 from intaglio.precision import Precision
@@ -96,6 +100,10 @@ def quantize_function(function: func.FuncOp, options: Options) -> None:
     for operation in quantizer.coverage.bfloat16:
         quantizer.run_in_bfloat16(operation)
     quantizer.finish()
+    if not options.precision.is_float:
+        for op, reason in float_operations(function):
+            if not moves_only(op):
+                remark(f"{describe(op)} stays in float: {reason}", where(op.location))
     wide = sum(precision.activation_bits > 8 for precision in quantizer.coverage.quantized.values())
     if wide and not options.activation_symmetric:
         remark(
