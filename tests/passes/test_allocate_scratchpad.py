@@ -55,7 +55,7 @@ def test_live_buffers_never_overlap(scratchpad: int, seed: int, regions: Any) ->
 
 def test_the_check_finds_an_overlap(regions: Any) -> None:
     builder = regions.builder(1)
-    program = regions.to_npu(builder.module(builder.unary(builder.input(1, 4, 4, 4))))
+    program = regions.to_npu(builder.module(builder.conv2d(builder.input(1, 4, 4, 4), 8)))
     for op in program.body.block.ops:
         if isinstance(op, npu.AllocateOp):
             op.address = IntegerAttr(0, i64)

@@ -6,8 +6,8 @@
 ```
 
 Buffers live from their first task to their last in program order; two that are live at once do not overlap. Others may,
-and `insert-tokens` then keeps their tasks apart. Constants are laid out one after another. Buffers without tasks
-are erased.
+and `insert-tokens` then keeps their tasks apart. Addresses in the scratchpad that `overlap-transfers` has left stay, if
+they are complete and still free of overlap. Constants are laid out one after another. Buffers without tasks are erased.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from xdsl.passes import ModulePass
 from intaglio.dialects import npu
 from intaglio.errors import UserError
 from intaglio.ir.locations import where
-from intaglio.passes.npu.allocation import ALIGNMENT, Allocation, allocate, live_ranges
+from intaglio.passes.npu.allocation import ALIGNMENT, Allocation, allocate, live_ranges, present_allocation
 from intaglio.targets.target import load_target
 
 
@@ -53,7 +53,7 @@ def _allocate_program(program: npu.ProgramOp) -> None:
             position += -(-child.result.type.size // ALIGNMENT) * ALIGNMENT
     capacity = load_target(program.target.data).scratchpad_bytes
     ranges = live_ranges(program, npu.Space.SCRATCHPAD)
-    scratchpad = allocate(ranges, capacity)
+    scratchpad = present_allocation(ranges, capacity) or allocate(ranges, capacity)
     if scratchpad is None:
         needed = allocate(ranges)
         assert needed is not None

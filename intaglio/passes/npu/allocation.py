@@ -112,6 +112,26 @@ def allocate(ranges: Sequence[LiveRange], capacity: int | None = None, rounds: i
     return None
 
 
+def present_allocation(ranges: Sequence[LiveRange], capacity: int) -> Allocation | None:
+    """The addresses that buffers have already, or None if one has none, or two that are live at once overlap."""
+    addresses: dict[SSAValue[Attribute], int] = {}
+    for live in ranges:
+        owner = live.buffer.owner
+        if not isinstance(owner, npu.AllocateOp) or owner.address is None:
+            return None
+        addresses[live.buffer] = owner.address.value.data
+    start, end = (np.array([getattr(live, name) for live in ranges], np.int64) for name in ("start", "end"))
+    first = np.array(list(addresses.values()), np.int64)
+    last = first + np.array([_aligned(live.size) for live in ranges], np.int64)
+    if np.any(last > capacity):
+        return None
+    for number in range(len(ranges)):
+        at_once = (start <= end[number]) & (end >= start[number]) & (first < last[number]) & (last > first[number])
+        if np.count_nonzero(at_once) > 1:
+            return None
+    return Allocation(addresses, int(last.max(initial=0)), int(live_bytes(ranges).max(initial=0)))
+
+
 def _place(
     ranges: Sequence[LiveRange], sizes: Array, spans: Array, order: Array, capacity: int | None
 ) -> Allocation | int:

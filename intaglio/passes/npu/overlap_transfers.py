@@ -11,18 +11,22 @@ Queues run ahead on their own as far as the memory allows. What moving achieves 
 which would otherwise get the same address: the next weights arrive while the present ones are in use, the next
 results are written while the last ones are stored. Transfers move only as far as the scratchpad has room, loads
 keep their order among themselves, and so do stores.
+
+Whether there is room depends on addresses, so loads are moved together with their buffers: each goes as far up as
+there is a gap, at any address, for its buffer's longer life. The addresses that this results in stay with the
+buffers, and `allocate-scratchpad` takes them over.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 
@@ -31,7 +35,7 @@ from intaglio.passes.npu.allocation import ALIGNMENT, allocate, ranges_of
 from intaglio.targets.target import load_target
 
 _SHARES = (15, 14, 12, 10)
-"""Sixteenths of the scratchpad to fill, tried until addresses can be found; else nothing moves."""
+"""Sixteenths of the scratchpad to fill by moving stores, tried until addresses can be found; else none moves."""
 
 _ROUNDS = 20
 """Attempts at addresses for one share: a smaller share costs little, finding out that one is too large much."""
@@ -59,15 +63,75 @@ def _overlap(program: npu.ProgramOp, capacity: int) -> None:
     block = program.body.block
     tasks = [task for task in block.ops if isinstance(task, npu.TaskOp)]
     for share in _SHARES:
-        budget = capacity * share // 16
-        ordered = _hoist_loads(_sink_stores(tasks, budget), budget)
-        if allocate(ranges_of(ordered, npu.Space.SCRATCHPAD), capacity, _ROUNDS) is not None:
-            for task in ordered:
-                task.detach()
-                # Tokens name an order that no longer is the program's.
-                task.operands = task.buffers
-            block.add_ops(ordered)
-            return
+        ordered = _sink_stores(tasks, capacity * share // 16)
+        allocation = allocate(ranges_of(ordered, npu.Space.SCRATCHPAD), capacity, _ROUNDS)
+        if allocation is not None:
+            break
+    else:
+        ordered, allocation = tasks, allocate(ranges_of(tasks, npu.Space.SCRATCHPAD), capacity)
+    if allocation is None:
+        return
+    ordered, addresses = _hoist_loads(ordered, allocation.addresses, capacity)
+    for task in ordered:
+        task.detach()
+        # Tokens name an order that no longer is the program's.
+        task.operands = task.buffers
+    block.add_ops(ordered)
+    for buffer, address in addresses.items():
+        owner = buffer.owner
+        assert isinstance(owner, npu.AllocateOp)
+        owner.address = IntegerAttr(address, i64)
+
+
+class _Placement:
+    """Buffers with their lives and addresses, of which some are to live longer.
+
+    Args:
+        spans: the first and last task of each buffer's life.
+        addresses: where each buffer is.
+        capacity: bytes of the scratchpad.
+    """
+
+    def __init__(
+        self, spans: Mapping[SSAValue, tuple[int, int]], addresses: Mapping[SSAValue, int], capacity: int
+    ) -> None:
+        self._capacity = capacity
+        self._numbers = {buffer: number for number, buffer in enumerate(addresses)}
+        self._start = np.array([spans[buffer][0] for buffer in addresses], np.int64)
+        self._end = np.array([spans[buffer][1] for buffer in addresses], np.int64)
+        self._first = np.array(list(addresses.values()), np.int64)
+        self._size = np.array([_size(buffer) for buffer in addresses], np.int64)
+
+    def addresses(self) -> dict[SSAValue, int]:
+        """Where each buffer is now."""
+        return {buffer: int(self._first[number]) for buffer, number in self._numbers.items()}
+
+    def extend_down(self, buffer: SSAValue, lowest: int, position: int) -> int:
+        """Make a buffer live from as early a task, not below `lowest`, as there is a gap for it; returns that."""
+        number = self._numbers[buffer]
+        low, high = min(lowest, int(self._start[number])), int(self._start[number])
+        address = int(self._first[number])
+        while low < high:
+            middle = (low + high) // 2
+            found = self._gap(number, middle)
+            if found is None:
+                low = middle + 1
+            else:
+                high, address = middle, found
+        self._start[number], self._first[number] = high, address
+        return min(max(high, lowest), position)
+
+    def _gap(self, number: int, start: int) -> int | None:
+        """An address for a buffer that is live from `start`; among several the one left alone for longest."""
+        near = (self._start <= self._end[number]) & (self._end >= start)
+        near[number] = False
+        first = self._first[near]
+        order = np.argsort(first)
+        reached = np.maximum.accumulate((first + self._size[near])[order])
+        begins = np.concatenate(([0], reached))
+        room = np.concatenate((first[order], [self._capacity])) - begins
+        fitting = np.flatnonzero(room >= self._size[number])
+        return int(begins[fitting[0]]) if len(fitting) else None
 
 
 class _Rest:
@@ -85,17 +149,18 @@ class _Rest:
         for position, task in enumerate(rest):
             for buffer in task.buffers:
                 self._uses.setdefault(buffer, []).append(position)
-        self._spans: dict[SSAValue, tuple[int, int]] = {
+        self.spans: dict[SSAValue, tuple[int, int]] = {
             buffer: (positions[0], positions[-1]) for buffer, positions in self._uses.items()
         }
+        """The first and last task of the rest between which each buffer is live."""
         for task, position in moving:
             for buffer in task.buffers:
                 # A load makes its buffer live from the task before which it stands, a store up to the one behind it.
                 at = min(position, len(rest) - 1) if isinstance(task, npu.LoadOp) else max(position - 1, 0)
-                first, last = self._spans.get(buffer, (at, at))
-                self._spans[buffer] = min(first, at), max(last, at)
+                first, last = self.spans.get(buffer, (at, at))
+                self.spans[buffer] = min(first, at), max(last, at)
         change = np.zeros(len(rest) + 1, np.int64)
-        for buffer, (first, last) in self._spans.items():
+        for buffer, (first, last) in self.spans.items():
             change[first] += _size(buffer)
             change[last + 1] -= _size(buffer)
         self._live: Array = np.cumsum(change)[:-1]
@@ -112,44 +177,37 @@ class _Rest:
         index = bisect_left(positions, start)
         return positions[index] if index < len(positions) else None
 
-    def extend_down(self, buffer: SSAValue, lowest: int, position: int) -> int:
-        """Make a buffer live from as early a position, not below `lowest`, as there is room; returns it."""
-        first, last = self._spans[buffer]
-        if lowest >= first:
-            return min(lowest, position)
-        full = np.flatnonzero(self._live[lowest:first] + _size(buffer) > self._budget)
-        start = lowest + int(full[-1]) + 1 if len(full) else lowest
-        self._live[start:first] += _size(buffer)
-        self._spans[buffer] = start, last
-        return min(start, position)
-
     def extend_up(self, buffer: SSAValue, highest: int) -> int:
         """Keep a buffer live up to as late a position, not above `highest`, as there is room; returns it."""
-        first, last = self._spans[buffer]
+        first, last = self.spans[buffer]
         if highest <= last:
             return last
         full = np.flatnonzero(self._live[last + 1 : highest + 1] + _size(buffer) > self._budget)
         end = last + int(full[0]) if len(full) else highest
         self._live[last + 1 : end + 1] += _size(buffer)
-        self._spans[buffer] = first, end
+        self.spans[buffer] = first, end
         return end
 
 
-def _hoist_loads(tasks: Sequence[npu.TaskOp], budget: int) -> list[npu.TaskOp]:
-    """Move loads up, past tasks that do not concern them, as far as their buffers find room."""
+def _hoist_loads(
+    tasks: Sequence[npu.TaskOp], addresses: Mapping[SSAValue, int], capacity: int
+) -> tuple[list[npu.TaskOp], Mapping[SSAValue, int]]:
+    """Move loads up, past tasks that do not concern them, as far as their buffers find room; with new addresses."""
     rest, loads = _split(tasks, npu.LoadOp)
     if not rest:
-        return list(tasks)
-    space = _Rest(rest, loads, budget)
+        return list(tasks), addresses
+    uses = _Rest(rest, loads, capacity)
+    placement = _Placement(uses.spans, addresses, capacity)
     positions: list[int] = []
     for number, (load, position) in enumerate(loads):
-        lowest = 1 + max(space.last_use(buffer, position) for buffer in load.buffers)
+        lowest = 1 + max(uses.last_use(buffer, position) for buffer in load.buffers)
         if number >= _LOOKAHEAD:
             lowest = max(lowest, loads[number - _LOOKAHEAD][1])
         if positions:
             lowest = max(lowest, positions[-1])
-        positions.append(space.extend_down(load.target, min(lowest, position), position))
-    return _merge(rest, [(load, position) for (load, _), position in zip(loads, positions, strict=True)])
+        positions.append(placement.extend_down(load.target, min(lowest, position), position))
+    ordered = _merge(rest, [(load, position) for (load, _), position in zip(loads, positions, strict=True)])
+    return ordered, placement.addresses()
 
 
 def _sink_stores(tasks: Sequence[npu.TaskOp], budget: int) -> list[npu.TaskOp]:
