@@ -6,13 +6,13 @@ at the end of phase `quantize`, and in the simulator on the bytes of the package
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import click
 import numpy as np
 import onnxruntime
 
@@ -159,24 +159,32 @@ def print_results(results: list[Result]) -> None:
     )
 
 
-def main() -> int:
-    """Run all examples; artifacts go to `out/`.
+@click.command()
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("out"),
+    show_default=True,
+    help="Folder for packages and phases.",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="Evaluate only this many images of each example.")
+@click.pass_context
+def main(context: click.Context, output: Path, limit: int | None) -> None:
+    """Compile and evaluate the example networks.
 
-    Returns:
-        The exit code: 1 when the simulator and the interpreter differ anywhere, 2 when an example cannot be compiled.
+    The exit code is 1 when the simulator and the interpreter differ anywhere, 2 when an example cannot be compiled.
     """
     examples = Path(__file__).resolve().parents[2] / "examples"
-    output = Path("out")
-    output.mkdir(exist_ok=True)
     try:
-        results = [run_example(examples / name, output) for name in EXAMPLES]
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
+        output.mkdir(exist_ok=True)
+        results = [run_example(examples / name, output, limit=limit) for name in EXAMPLES]
+    except (UserError, OSError) as error:
+        click.echo(error, err=True)
+        context.exit(2)
     print_results(results)
-    print("\nNext: intaglio inspect out/fashion_resnet8.igpkg; intaglio profile out/ppocr_cls.igpkg")
-    return 0 if all(result.agreement == 1.0 for result in results) else 1
+    click.echo(f"\nNext: intaglio inspect {output}/fashion_resnet8.igpkg; intaglio profile {output}/ppocr_cls.igpkg")
+    context.exit(0 if all(result.agreement == 1.0 for result in results) else 1)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
