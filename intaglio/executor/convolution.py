@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from intaglio.executor.jit import compiled
-from intaglio.executor.rescaling import Scaling, store_row
+from intaglio.executor.rescaling import ONCE_UP, Scaling, store_row
 from intaglio.executor.tiles import COLUMNS, ROWS, multiply_tile, multiply_tile_to_bytes
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -71,11 +71,11 @@ def _store_tile(
     """Multiply `panel` by all blocks of `packed` and store rows from `start`, columns from `first` of the result."""
     parts, blocks, pairs = packed.shape[0], packed.shape[1], packed.shape[2]
     rows = min(_ROWS, result.shape[0] - start)
-    multiplier, shift, two_roundings, zero_point, low, high = scaling
+    multiplier, shift, rounding, zero_point, low, high = scaling
     for block in range(blocks):
         at = block * _COLUMNS
         count = min(_COLUMNS, outputs - at)
-        if result.itemsize == 1 and bias.itemsize == 4 and parts == ends.size == 1 and not two_roundings:
+        if result.itemsize == 1 and bias.itemsize == 4 and parts == ends.size == 1 and rounding == ONCE_UP:
             columns = packed[0, block]
             whole = rows == _ROWS and count == _COLUMNS
             target = result[start:, first + at :] if whole else spare
@@ -161,7 +161,7 @@ def convolve(
     wide_sums = np.empty((_ROWS, _COLUMNS), np.int64)
     spare = np.empty((_ROWS, _COLUMNS), result.dtype)
     zero, outputs = np.int32(input_zero_point), result.shape[1] // groups
-    multiplier, shift, two_roundings, zero_point, low, high = scaling
+    multiplier, shift, rounding, zero_point, low, high = scaling
     tile_image, tile_y, tile_x = 0, 0, 0
     for start in range(0, result.shape[0], _ROWS):
         image, out_y, out_x = tile_image, tile_y, tile_x
@@ -210,7 +210,7 @@ def convolve(
                 packed[group],
                 ends,
                 bias[group],
-                (multiplier[group], shift[group], two_roundings, zero_point, low, high),
+                (multiplier[group], shift[group], rounding, zero_point, low, high),
                 outputs,
                 sums,
                 wide_sums,

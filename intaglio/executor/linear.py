@@ -14,11 +14,10 @@ from intaglio.dialects import nn
 from intaglio.dialects.quant import requantization_mode
 from intaglio.executor.convolution import centered_and_padded, chunks, convolve, convolve_depthwise, multiply
 from intaglio.executor.registry import Constants, Kernel, kernel
-from intaglio.executor.rescaling import Rescale, Scaling, in_blocks, rescale_of
+from intaglio.executor.rescaling import TWICE, Rescale, Scaling, in_blocks, rescale_of
 from intaglio.executor.tiles import COLUMNS, pack_parts
 from intaglio.interpreter.nn_linear import accumulator_bits, weight_scales
 from intaglio.interpreter.values import quantization, storage_bounds, value_dtype, value_shape
-from intaglio.params import RequantizationMode
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -105,8 +104,9 @@ def _layer(op: nn.Conv2dOp | nn.ConvTranspose2dOp | nn.DenseOp, constants: Const
         storage_bounds(result, op.clamp),
         wide=bits > 32,
         channels=outputs,
+        is_dense=isinstance(op, nn.DenseOp),
     )
-    if rescale.two_roundings and int((sums << np.maximum(rescale.shift, 0)).max(initial=0)) > _INT32_MAX:
+    if rescale.rounding == TWICE and int((sums << np.maximum(rescale.shift, 0)).max(initial=0)) > _INT32_MAX:
         return None
     return _Layer(kind.zero_point, largest, weights, bias, worst <= _INT32_MAX, rescale)
 
@@ -235,8 +235,6 @@ def conv_transpose2d(op: nn.ConvTranspose2dOp, constants: Constants) -> Kernel |
 @kernel(nn.DenseOp)
 def dense(op: nn.DenseOp, constants: Constants) -> Kernel | None:
     """Multiply rows and requantize: all leading dimensions of the input are rows."""
-    if requantization_mode(op) is RequantizationMode.TFLITE:
-        return None  # this layer alone rounds once there, halves away from zero
     layer = _layer(op, constants)
     return _product(op, layer) if layer is not None else None
 

@@ -11,7 +11,7 @@ from intaglio.dialects.quant import requantization_mode
 from intaglio.executor.convolution import chunks, multiply
 from intaglio.executor.jit import compiled
 from intaglio.executor.registry import Array, Constants, Kernel, kernel
-from intaglio.executor.rescaling import in_blocks, rescale_of
+from intaglio.executor.rescaling import TWICE, in_blocks, rescale_of
 from intaglio.executor.tiles import COLUMNS
 from intaglio.interpreter.nn_linear import accumulator_bits
 from intaglio.interpreter.values import quantization, storage_bounds, value_dtype, value_shape
@@ -70,7 +70,7 @@ def matmul(op: nn.MatmulOp, constants: Constants) -> Kernel | None:
         wide=bits > 32,
         channels=outputs,
     )
-    if rescale.two_roundings and worst << max(int(rescale.shift.max(initial=0)), 0) > _INT32_MAX:
+    if rescale.rounding == TWICE and worst << max(int(rescale.shift.max(initial=0)), 0) > _INT32_MAX:
         return None
     is_narrow = worst <= _INT32_MAX
     bias = in_blocks(np.zeros(outputs, np.int32 if is_narrow else np.int64), 1, COLUMNS)

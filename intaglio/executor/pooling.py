@@ -12,8 +12,8 @@ from intaglio.executor.registry import Array, Constants, Kernel, kernel
 from intaglio.interpreter.nn_pooling import stored_means, window_counts
 from intaglio.interpreter.values import quantization, value_dtype, value_shape
 
-_LARGEST_TABLE = 1 << 18
-"""Entries of a table of means: windows of up to 1,024 bytes have one."""
+_LARGEST_TABLE = 1 << 19
+"""Entries of a table of means: windows of up to 2,048 bytes have one."""
 
 
 @compiled

@@ -1,7 +1,8 @@
 """Requantization inside compiled code: the arithmetic of `intaglio.numerics.rescaling`, a value or a row at a time.
 
-Both modes and both widths are two formulas: two roundings for 32-bit integers in mode `tflite`, one rounding shift for
-all others, with the multipliers and shifts that `numerics` chooses.
+Both modes and both widths are three formulas, with the multipliers and shifts that `numerics` chooses: 32-bit integers
+in mode `tflite` are rounded twice, or once with halves away from zero in dense layers, and all others once with halves
+up.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from intaglio.params import RequantizationMode
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-Scaling = tuple[Array, Array, bool, np.int64, np.int64, np.int64]
+ONCE_UP, TWICE, ONCE_AWAY = 0, 1, 2
+
+Scaling = tuple[Array, Array, int, np.int64, np.int64, np.int64]
 """`Rescale` as kernels take it: one tuple of its attributes."""
 
 
@@ -30,7 +33,7 @@ class Rescale:
     Attributes:
         multiplier: int32, one a channel.
         shift: int32, one a channel; right shifts from 1 with one rounding, TensorFlow Lite's exponents with two.
-        two_roundings: whether the 32-bit arithmetic of mode `tflite` is meant.
+        rounding: `ONCE_UP`, `TWICE` or `ONCE_AWAY`.
         zero_point: of the result.
         low: smallest stored value.
         high: largest stored value.
@@ -38,7 +41,7 @@ class Rescale:
 
     multiplier: NDArray[np.int32]
     shift: NDArray[np.int32]
-    two_roundings: bool
+    rounding: int
     zero_point: int
     low: int
     high: int
@@ -54,7 +57,7 @@ class Rescale:
         return (
             self.multiplier,
             self.shift,
-            self.two_roundings,
+            self.rounding,
             np.int64(self.zero_point),
             np.int64(self.low),
             np.int64(self.high),
@@ -70,7 +73,14 @@ def in_blocks(channels: NDArray[Any], groups: int, block: int) -> NDArray[Any]:
 
 
 def rescale_of(
-    factors: ArrayLike, mode: RequantizationMode, zero_point: int, bounds: tuple[int, int], *, wide: bool, channels: int
+    factors: ArrayLike,
+    mode: RequantizationMode,
+    zero_point: int,
+    bounds: tuple[int, int],
+    *,
+    wide: bool,
+    channels: int,
+    is_dense: bool = False,
 ) -> Rescale:
     """The rescaling by real factors.
 
@@ -81,6 +91,7 @@ def rescale_of(
         bounds: smallest and largest stored value.
         wide: whether sums have 48 bits instead of 32.
         channels: how many there are.
+        is_dense: whether a dense layer is meant, which mode `tflite` rounds in its own way.
 
     Raises:
         ValueError: a factor is out of the mode's range.
@@ -90,9 +101,12 @@ def rescale_of(
         shift = 15 - shift  # one rounding shift, as in the other mode
         if int(shift.min()) < 8:
             raise ValueError("a rescaling factor of a 48-bit accumulator must be below 2^7")
-    two_roundings = mode is RequantizationMode.TFLITE and not wide
+    rounding = ONCE_UP
+    if mode is RequantizationMode.TFLITE and not wide:
+        rounding = ONCE_AWAY if is_dense else TWICE
+        shift = 31 - shift if is_dense else shift
     rows = [np.ascontiguousarray(np.broadcast_to(array, (channels,)).astype(np.int32)) for array in (multiplier, shift)]
-    return Rescale(rows[0], rows[1], two_roundings, zero_point, *bounds)
+    return Rescale(rows[0], rows[1], rounding, zero_point, *bounds)
 
 
 @compiled
@@ -120,10 +134,15 @@ def scaled_twice(value: Any, multiplier: Any, exponent: Any) -> Any:
 @compiled
 def store_row(sums: Any, first: int, count: int, scaling: Any, result: Any) -> None:
     """Requantize sums of the channels from `first` on into a row of results; `scaling` is `Rescale.arguments`."""
-    multiplier, shift, two_roundings, zero_point, low, high = scaling
-    if two_roundings:
+    multiplier, shift, rounding, zero_point, low, high = scaling
+    if rounding == TWICE:
         for k in range(count):
             scaled = scaled_twice(sums[k], multiplier[first + k], shift[first + k]) + zero_point
+            result[k] = min(max(scaled, low), high)
+    elif rounding == ONCE_AWAY:
+        for k in range(count):
+            sign = np.int64(-1) if sums[k] < 0 else np.int64(1)
+            scaled = sign * scaled_once(sign * sums[k], multiplier[first + k], shift[first + k]) + zero_point
             result[k] = min(max(scaled, low), high)
     else:
         for k in range(count):
