@@ -245,7 +245,8 @@ def run_phase(module: ModuleOp, phase: Phase, options: CompileOptions, progress:
         check_compilable(module)
     if phase.name == "calibrate":
         check_calibration(module, options, phase_index(phase.name, where="phase"), len(PHASES))
-        if options.ranges is not None and (options.params.channel_equalization or options.params.smooth_quant):
+        params = options.params
+        if options.ranges is not None and (params.channel_equalization or params.smooth_quant or params.split_tensors):
             remark("ranges from a file are those of the network as it is: channels keep their units", phase.name)
     quantizes = phase.name in ("calibrate", "quantize")
     context = make_context()

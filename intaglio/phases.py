@@ -237,6 +237,7 @@ PHASES: tuple[Phase, ...] = (
                 _smoothing,
                 when=lambda options: scales_channels(options) and options.params.smooth_quant,
             ),
+            Step("split-tensors", when=lambda options: options.params.split_tensors and options.ranges is None),
             Step("insert-observers", _observers),
             Step("calibrate", _calibration, when=lambda options: needs_ranges(options.params)),
         ),
