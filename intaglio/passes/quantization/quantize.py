@@ -43,6 +43,7 @@ from xdsl.passes import ModulePass
 from intaglio.dialects.quant import set_requantization_mode
 from intaglio.ir.locations import describe, where
 from intaglio.params import RequantizationMode
+from intaglio.passes.quantization.compare_stored import compare_stored
 from intaglio.passes.quantization.coverage import functions_with_body
 from intaglio.passes.quantization.float_operations import float_operations, moves_only
 from intaglio.passes.quantization.quantizer import Options, Quantizer
@@ -100,6 +101,7 @@ def quantize_function(function: func.FuncOp, options: Options) -> None:
     for operation in quantizer.coverage.bfloat16:
         quantizer.run_in_bfloat16(operation)
     quantizer.finish()
+    compare_stored(function)
     if not options.precision.is_float:
         for op, reason in float_operations(function):
             if not moves_only(op):
