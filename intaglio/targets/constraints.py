@@ -16,7 +16,8 @@ from xdsl.dialects.builtin import IntegerType, TensorType
 from xdsl.ir import Operation, SSAValue
 
 from intaglio.dialects import nn
-from intaglio.dialects.quant import UniformQuantizedPerAxisType, UniformQuantizedType
+from intaglio.dialects.quant import UniformQuantizedPerAxisType, UniformQuantizedType, requantization_mode
+from intaglio.params import RequantizationMode
 from intaglio.targets.target import Target
 
 Check = Callable[[Operation, Target], str | None]
@@ -134,6 +135,13 @@ def int8_activations(op: Operation, target: Target) -> str | None:
         if not isinstance(element, UniformQuantizedType) or element.storage_type != IntegerType(8):
             return str(element)
     return None
+
+
+@_constraint()
+def requantization(op: Operation, target: Target) -> str | None:
+    """Values are requantized in mode `shift`."""
+    mode = requantization_mode(op)
+    return None if mode is RequantizationMode.SHIFT else mode.value
 
 
 @_constraint(*LINEAR)

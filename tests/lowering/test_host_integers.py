@@ -153,3 +153,84 @@ def test_select_and_gather() -> None:
     }
     types = {"t": table, "i": "tensor<3xi64>", "c": "tensor<3x1xi1>", "o": rows}
     assert_same(body, arguments, types, rows)
+
+
+# Sixteen bits and the arithmetic of TensorFlow Lite. Compiling takes most of the time, so that one function holds all.
+
+
+def assert_same_function(text: str, arguments: list[Array]) -> None:
+    module = parse_module(text)
+    main = next(op for op in module.ops if isinstance(op, func.FuncOp))
+    library = HostLibrary(compile_library(host_to_relax(main, {})), lambda region, inputs: [])
+    pairs = zip(Interpreter(module).run("main", arguments), library.run(arguments), strict=True)
+    for expected, actual in pairs:
+        assert actual.dtype == expected.dtype
+        np.testing.assert_array_equal(actual, expected)
+        assert expected.min() < expected.max()
+
+
+def typed(shape: tuple[int, ...], bits: int, scale: float) -> str:
+    return kind(shape, bits, scale if bits == 8 else scale / 256, 3 if bits == 8 else 0)
+
+
+def per_axis(shape: str, bits: int, scales: Array) -> str:
+    return f"tensor<{shape}x!quant.uniform<i{bits}:f32:0, {{{','.join(repr(float(scale)) for scale in scales)}}}>>"
+
+
+@pytest.mark.parametrize("mode", ["shift", "tflite"])
+@pytest.mark.parametrize("bits", [(8, 8), (16, 16), (16, 8), (8, 16)])
+def test_all_operations_of_both_widths_and_modes(mode: str, bits: tuple[int, int]) -> None:
+    source, other, result = (
+        typed((1, 7, 7, 6), width, scale) for width, scale in ((bits[0], 0.03), (bits[0], 0.071), (bits[1], 0.05))
+    )
+    matrices = typed((1, 7, 7, 7), bits[0], 0.02), typed((1, 7, 7, 6), bits[1], 0.9)
+    mean, total = typed((1, 1, 7, 6), bits[1], 0.02), typed((1, 1, 7, 6), bits[1], 0.2)
+    wide, unit = (32, 0.03) if bits[0] == 8 else (48, 0.03 / 256)
+    scales = {width: np.linspace(0.5, 1.5, 5) / 2 ** (width - 1) for width in (4, 8, 16)}
+    layers = {
+        width: (per_axis("5x6", width, scales[width]), per_axis("5", wide, unit * scales[width])) for width in scales
+    }
+    layer = typed((1, 7, 7, 5), bits[1], 0.4)
+    window = "kernel [3, 3] strides [1, 1] pads [1, 1, 1, 1]"
+    sums = kind((1, 5, 5, 3), wide, unit * 0.01)
+    lines = {
+        "add": (f"nn.add %a, %b clamp <-5.0, 9.0> : ({source}, {other}) -> {result}", result),
+        "sub": (f"nn.sub %a, %b : ({source}, {other}) -> {result}", result),
+        "mul": (f"nn.mul %a, %b : ({source}, {other}) -> {result}", result),
+        "matmul": (f"nn.matmul %m, %b : ({matrices[0]}, {other}) -> {matrices[1]}", matrices[1]),
+        "relu": (f"nn.relu %a : ({source}) -> {result}", result),
+        "tanh": (f"nn.tanh %a : ({source}) -> {result}", result),
+        "swish": (f"nn.hard_swish %a : ({source}) -> {result}", result),
+        "requantize": (f"quant.requantize %a : {source} to {result}", result),
+        "pool": (f"nn.avg_pool2d %a {window} count_include_pad false : ({source}) -> {result}", result),
+        "same": (f"nn.avg_pool2d %a {window} count_include_pad true : ({source}) -> {source}", source),
+        "mean": (f"nn.reduce_mean %a axes [1] : ({source}) -> {mean}", mean),
+        "sum": (f"nn.reduce_sum %a axes [1] : ({source}) -> {total}", total),
+        "accumulator": (
+            "nn.conv2d %a, %k strides [1, 1] pads [0, 0, 0, 0] dilations [1, 1] groups 1 clamp <-1.0, inf> : "
+            f"({source}, {kind((3, 3, 3, 6), 8, 0.01)}) -> {sums}",
+            sums,
+        ),
+    }
+    types = {"a": source, "b": other, "m": matrices[0], "k": kind((3, 3, 3, 6), 8, 0.01)}
+    arguments = [stored((1, 7, 7, size), TYPES[bits[0]], size) for size in (6, 6, 7)]
+    arguments.append(stored((3, 3, 3, 6), np.int8, 1))
+    rng = np.random.default_rng(3)
+    for width, (weight, bias) in layers.items():
+        types |= {f"w{width}": weight, f"b{width}": bias}
+        lines[f"dense{width}"] = (
+            f"nn.dense %a, %w{width} bias %b{width} : ({source}, {weight}, {bias}) -> {layer}",
+            layer,
+        )
+        limit = 2 ** (width - 1) - 1
+        arguments.append(rng.integers(-limit, limit, (5, 6)).astype(np.int16 if width == 16 else np.int8))
+        arguments.append(rng.integers(-(2**17), 2**17, 5).astype(np.int32 if wide == 32 else np.int64))
+    header = ", ".join(f"%{name}: {text}" for name, text in types.items())
+    results = ", ".join(text for _, text in lines.values())
+    body = "\n".join(f"%{name} = {text}" for name, (text, _) in lines.items())
+    names = ", ".join(f"%{name}" for name in lines)
+    assert_same_function(
+        f'func.func @main({header}) -> ({results}) attributes {{quant.requantization = "{mode}"}} {{\n{body}\n'
+        f"func.return {names} : {results}\n}}",
+        arguments,
+    )

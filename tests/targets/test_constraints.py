@@ -40,14 +40,15 @@ def elementwise(name: str, lhs: tuple[int, ...], rhs: tuple[int, ...], result: t
     return [t(*lhs), t(*rhs)], binary(name, t(*lhs), t(*rhs), t(*result))
 
 
-def messages(arguments: list[str], op: str) -> list[str]:
+def messages(arguments: list[str], op: str, mode: str = "shift") -> list[str]:
     """Violations of an operation on %a and %b, where %b is a constant if its type has a storage range."""
     names = dict(zip("ab", arguments, strict=False))
     body = ""
     if (weight := re.fullmatch(r"tensor<(.*)!quant\.uniform<(i\d)<-.*", names.get("b", ""))) is not None:
         body = f"%b = nn.constant dense<1> : tensor<{weight[1]}{weight[2]}> as {names.pop('b')}\n"
     signature = ", ".join(f"%{name}: {kind}" for name, kind in names.items())
-    module = parse_module(f"func.func @main({signature}) {{ {body} %y = {op} func.return }}")
+    attributes = f'attributes {{quant.requantization = "{mode}"}}'
+    module = parse_module(f"func.func @main({signature}) {attributes} {{ {body} %y = {op} func.return }}")
     function = module.body.block.first_op
     assert isinstance(function, func.FuncOp)
     (found,) = (op for op in function.body.block.ops if op.results and not isinstance(op, nn.ConstantOp))
@@ -61,7 +62,8 @@ CASES = {
     "int8_activations": (
         [t(4, kind="!quant.uniform<i16:f32, 0.5>")],
         f"nn.relu %a : ({t(4, kind='!quant.uniform<i16:f32, 0.5>')}) -> {t(4)}",
-        "got !quant.uniform<i16:f32, 0.5>",
+        "requantization": ([t(4)], f"nn.relu %a : ({t(4)}) -> {t(4)}", "got tflite"),
+    "got !quant.uniform<i16:f32, 0.5>",
     ),
     "int8_weights": (
         [t(1, 4), t(2, 4, kind="!quant.uniform<i4<-7:7>:f32, 0.5>")],
@@ -115,7 +117,8 @@ def test_every_constraint_has_a_case_and_a_sentence():
 def test_a_violation_names_the_constraint_and_the_values(name: str):
     arguments, op, got = CASES[name]
     (constraint,) = (constraint for constraint in all_constraints() if constraint.name == name)
-    assert messages(arguments, op) == [f"{constraint.text[:-1]}, {got}"]
+    mode = "tflite" if name == "requantization" else "shift"
+    assert messages(arguments, op, mode) == [f"{constraint.text[:-1]}, {got}"]
 
 
 @pytest.mark.parametrize(

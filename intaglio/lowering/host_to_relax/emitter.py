@@ -14,6 +14,8 @@ from intaglio.dialects.nn import ClampAttr
 from intaglio.dialects.quant import UniformQuantizedType
 from intaglio.interpreter.values import quantization, storage_bounds, value_dtype
 from intaglio.lowering.tvm import Expr, HostBuilder
+from intaglio.numerics.rescaling import rescaling
+from intaglio.params import RequantizationMode
 
 
 class Emitter:
@@ -107,6 +109,68 @@ class Emitter:
         rounded = self.add(product, self.constant(np.int64(1) << (shifts - 1), "int64"))
         return self.builder.operator("right_shift", rounded, self.constant(shifts, "int64"))
 
+    def rescale(
+        self,
+        value: Expr,
+        factor: float | NDArray[Any],
+        mode: RequantizationMode,
+        *,
+        wide: bool = False,
+        once: bool = False,
+    ) -> Expr:
+        """An int64 tensor times a real factor, rounded as the mode says: `numerics.rescaling.rescale`.
+
+        Args:
+            value: of 32 bits, or 48 when `wide`.
+            factor: one number, or an array that broadcasts.
+            mode: of the function.
+            wide: whether values have 48 bits.
+            once: round once also in mode `tflite`, as fully connected layers do.
+        """
+        multiplier, shift = rescaling(mode, wide=wide).multiplier(factor)
+        if mode is RequantizationMode.SHIFT:
+            return self.apply_scale(value, multiplier, shift)
+        if wide:
+            return self.apply_scale(value, multiplier, 15 - shift)
+        return (self._round_once if once else self._round_twice)(value, multiplier, shift)
+
+    def _round_once(self, value: Expr, multiplier: NDArray[Any], exponent: NDArray[Any]) -> Expr:
+        """`numerics.requantization.tflite_apply_scale_once`: halves away from zero."""
+        shifts = 31 - np.asarray(exponent, np.int64)
+        product = self.multiply(value, self.constant(np.asarray(multiplier, np.int64), "int64"))
+        half = self.constant(np.int64(1) << (shifts - 1), "int64")
+        sign = self._shifted(product, np.int64(63))
+        return self._shifted(self.add(self.add(product, half), sign), shifts)
+
+    def _round_twice(self, value: Expr, multiplier: NDArray[Any], exponent: NDArray[Any]) -> Expr:
+        """`numerics.requantization.tflite_apply_scale`, in terms that name their operand no more than twice.
+
+        TVM writes an operand out wherever it is named. Adding half before a shift to the right rounds halves up, which
+        is what truncating after a nudge by the sign does; one less for negative numbers rounds halves away from zero.
+        """
+        exponents = np.asarray(exponent, np.int64)
+        left, right = np.maximum(exponents, 0), np.maximum(-exponents, 0)
+        product = self.multiply(value, self.constant(np.asarray(multiplier, np.int64) << left, "int64"))
+        high = self._shifted(self.add(product, self.constant(1 << 30, "int64")), np.int64(31))
+        if not np.any(right):
+            return high
+        sign = self.apply(
+            "bitwise_and", self._shifted(high, np.int64(63)), self.constant(-(right > 0).astype(np.int64), "int64")
+        )
+        half = self.constant((np.int64(1) << right) >> 1, "int64")
+        return self._shifted(self.add(self.add(high, half), sign), right)
+
+    def _shifted(self, tensor: Expr, bits: NDArray[Any] | np.int64) -> Expr:
+        return self.apply("right_shift", tensor, self.constant(bits, "int64"))
+
+    def store(self, scaled: Expr, result: SSAValue, clamp: ClampAttr | None = None) -> Expr:
+        """A rescaled int64 tensor as the quantized type of `result` stores it: zero point added, limited."""
+        kind = quantization(result)
+        assert kind is not None
+        shifted = self.add(scaled, self.constant(kind.zero_point, "int64")) if kind.zero_point else scaled
+        low, high = storage_bounds(kind, clamp)
+        return self.cast(self.limit(shifted, low, high, "int64"), value_dtype(result))
+
     def requantize(
         self,
         value: Expr,
@@ -119,12 +183,7 @@ class Emitter:
 
         It is `numerics.requantization.requantize` with single rounding.
         """
-        kind = quantization(result)
-        assert kind is not None
-        scaled = self.apply_scale(value, multiplier, shift)
-        shifted = self.add(scaled, self.constant(kind.zero_point, "int64"))
-        low, high = storage_bounds(kind, clamp)
-        return self.cast(self.limit(shifted, low, high, "int64"), value_dtype(result))
+        return self.store(self.apply_scale(value, multiplier, shift), result, clamp)
 
     def extreme(self, tensor: Expr, axes: Sequence[int], *, largest: bool, keepdims: bool) -> Expr:
         """The largest or smallest elements of a float tensor over axes.

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import ArrayLike
-from xdsl.ir import SSAValue
+from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from xdsl.ir import Operation, SSAValue
+
+from intaglio.dialects import nn
 from intaglio.dialects.nn import ClampAttr
+from intaglio.dialects.quant import requantization_mode
 from intaglio.interpreter.values import quantization
 from intaglio.lowering.host_to_relax.emitter import Emitter
 from intaglio.lowering.tvm import Expr
 from intaglio.numerics.fixed_point import QUOTIENT_BITS, RECIPROCAL_ESTIMATES, ROOT_ESTIMATES
-from intaglio.numerics.rescaling import rescaling
+from intaglio.params import RequantizationMode
 
 _ONE = 1 << 30
 _LARGEST_MULTIPLIER = (1 << 31) - 1
@@ -118,7 +122,7 @@ def _shape(tensor: Expr) -> tuple[int, ...]:
 def requantized(
     emitter: Emitter,
     value: Expr,
-    unit: float,
+    unit: float | NDArray[Any],
     result: SSAValue,
     clamp: ClampAttr | None = None,
     *,
@@ -129,12 +133,13 @@ def requantized(
     Args:
         emitter: emits the operations.
         value: int64, of 32 bits, or 48 when `wide`.
-        unit: the real value of 1.
+        unit: the real value of 1, or of 1 in each channel.
         result: of the operation.
         clamp: fused activation.
         wide: whether values have 48 bits.
     """
     kind = quantization(result)
     assert kind is not None
-    multiplier, shift = rescaling(wide=wide).multiplier(unit / kind.scale)
-    return emitter.requantize(value, multiplier, shift, result, clamp)
+    mode = requantization_mode(result.owner) if isinstance(result.owner, Operation) else RequantizationMode.SHIFT
+    once = isinstance(result.owner, nn.DenseOp)
+    return emitter.store(emitter.rescale(value, unit / kind.scale, mode, wide=wide, once=once), result, clamp)

@@ -11,21 +11,20 @@ import numpy as np
 from intaglio.dialects import nn
 from intaglio.errors import UserError
 from intaglio.interpreter.table_functions import table_function
-from intaglio.interpreter.values import quantization, value_dtype
+from intaglio.interpreter.values import bits_of, quantization, storage_bounds, value_dtype
 from intaglio.ir.locations import describe
 from intaglio.lowering.host_to_relax.emitter import Emitter
+from intaglio.lowering.host_to_relax.fixed_point import requantized
 from intaglio.lowering.host_to_relax.registry import rule
 from intaglio.lowering.tvm import Expr
-from intaglio.numerics.requantization import quantize_multiplier
-from intaglio.numerics.tables import table_int8
+from intaglio.numerics.tables import table_int8, table_int16, table_int16_scale
 
 
 def _clipped(emitter: Emitter, op: nn.ReluOp | nn.ClipOp, x: Expr, clamp: nn.ClampAttr) -> list[Expr]:
-    kind, result = quantization(op.input), quantization(op.result)
-    if kind is None or result is None:
+    kind = quantization(op.input)
+    if kind is None:
         return [emitter.clamped(x, op.result, clamp)]
-    multiplier, shift = quantize_multiplier(kind.scale / result.scale)
-    return [emitter.requantize(emitter.centered(x, kind), multiplier, shift, op.result, clamp)]
+    return [requantized(emitter, emitter.centered(x, kind), kind.scale, op.result, clamp)]
 
 
 @rule(nn.ReluOp)
@@ -44,20 +43,35 @@ def _tabulated(emitter: Emitter, op: nn.ActivationOp, x: Expr) -> Expr:
     """Look stored values up in the table of their results."""
     kind, result = quantization(op.input), quantization(op.result)
     assert kind is not None and result is not None
-    if any(value_dtype(value) != np.int8 for value in (op.input, op.result)):
-        raise UserError(f"{describe(op)} is a table of int8 values, got {op.input.type} and {op.result.type}")
-    table = table_int8(
-        table_function(op),
-        kind.scale,
-        kind.zero_point,
-        result.scale,
-        result.zero_point,
-        result.storage_min,
-        result.storage_max,
-    )
+    dtypes = value_dtype(op.input), value_dtype(op.result)
+    if not {*dtypes} <= {np.dtype(np.int8), np.dtype(np.int16)} or (dtypes[0] == np.int16 and kind.zero_point):
+        raise UserError(
+            f"{describe(op)} is a table of int8 or symmetric int16 values, got {op.input.type} and {op.result.type}"
+        )
+    function, bounds = table_function(op), storage_bounds(result, None)
+    if dtypes[0] == np.int16:
+        scale = table_int16_scale(result.scale, bits_of(result))
+        steps = _interpolated(emitter, table_int16(function, kind.scale, scale), x)
+        return requantized(emitter, steps, scale / 128, op.result)
+    table = table_int8(function, kind.scale, kind.zero_point, result.scale, result.zero_point, *bounds, dtype=dtypes[1])
     index = emitter.add(emitter.cast(x, "int32"), emitter.constant(128, "int32"))
-    entries = emitter.constant(table, "int8")
-    return emitter.builder.operator("take", entries, index, axis=0, mode="clip")
+    return _entries(emitter, emitter.constant(table, dtypes[1]), index)
+
+
+def _entries(emitter: Emitter, table: Expr, index: Expr) -> Expr:
+    return emitter.builder.operator("take", table, index, axis=0, mode="clip")
+
+
+def _interpolated(emitter: Emitter, table: np.ndarray[Any, np.dtype[np.int16]], x: Expr) -> Expr:
+    """`numerics.tables.lookup_int16` of stored int16 values, in int64."""
+    wide = emitter.cast(x, "int32")
+    place = emitter.add(wide, emitter.constant(32768, "int32"))
+    index = emitter.apply("right_shift", place, emitter.constant(7, "int32"))
+    fraction = emitter.cast(emitter.apply("bitwise_and", wide, emitter.constant(127, "int32")), "int64")
+    entries = table.astype(np.int64)
+    base = _entries(emitter, emitter.constant(entries[:-1] * 128, "int64"), index)
+    slope = _entries(emitter, emitter.constant(np.diff(entries), "int64"), index)
+    return emitter.add(base, emitter.multiply(slope, fraction))
 
 
 @rule(*nn.TABLE_OPS)

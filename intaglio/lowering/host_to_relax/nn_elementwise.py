@@ -6,13 +6,15 @@ from collections.abc import Callable
 
 from intaglio.dialects import nn
 from intaglio.dialects.nn.types import storage_bits
+from intaglio.dialects.quant import requantization_mode
 from intaglio.interpreter.values import quantization
 from intaglio.lowering.host_to_relax.emitter import Emitter
 from intaglio.lowering.host_to_relax.fixed_point import FixedPoint, requantized
 from intaglio.lowering.host_to_relax.registry import rule
 from intaglio.lowering.tvm import Expr
+from intaglio.numerics.addition import add_headroom_bits
 from intaglio.numerics.fixed_point import QUOTIENT_BITS
-from intaglio.numerics.requantization import add_multipliers, quantize_multiplier
+from intaglio.params import RequantizationMode
 
 
 def _add_or_subtract(
@@ -22,14 +24,19 @@ def _add_or_subtract(
     lhs_kind, rhs_kind, result = quantization(op.lhs), quantization(op.rhs), quantization(op.result)
     if lhs_kind is None or rhs_kind is None or result is None:
         return [emitter.clamped(combine(lhs, rhs), op.result, op.clamp)]
-    lhs_multiplier, lhs_shift, rhs_multiplier, rhs_shift, multiplier, shift = add_multipliers(
-        lhs_kind.scale, rhs_kind.scale, result.scale
-    )
-    total = combine(
-        emitter.apply_scale(emitter.centered(lhs, lhs_kind), lhs_multiplier, lhs_shift),
-        emitter.apply_scale(emitter.centered(rhs, rhs_kind), rhs_multiplier, rhs_shift),
-    )
-    return [emitter.requantize(total, multiplier, shift, op.result, op.clamp)]
+    wide_lhs, wide_rhs = emitter.centered(lhs, lhs_kind), emitter.centered(rhs, rhs_kind)
+    bits = add_headroom_bits(storage_bits(op.lhs), storage_bits(op.rhs))
+    mode, common, headroom = requantization_mode(op), 2.0 * max(lhs_kind.scale, rhs_kind.scale), 2.0**bits
+    if mode is RequantizationMode.TFLITE:
+        # There the headroom is shifted in before the multiplication, here it is part of the factor.
+        wide_lhs, wide_rhs = (emitter.multiply(x, emitter.constant(1 << bits, "int64")) for x in (wide_lhs, wide_rhs))
+    factors = [
+        scale / common if mode is RequantizationMode.TFLITE else scale / common * headroom
+        for scale in (lhs_kind.scale, rhs_kind.scale)
+    ]
+    total = combine(emitter.rescale(wide_lhs, factors[0], mode), emitter.rescale(wide_rhs, factors[1], mode))
+    scaled = emitter.rescale(total, common / (headroom * result.scale), mode)
+    return [emitter.store(scaled, op.result, op.clamp)]
 
 
 @rule(nn.AddOp)
@@ -48,12 +55,11 @@ def sub(emitter: Emitter, op: nn.SubOp, operands: list[Expr]) -> list[Expr]:
 def mul(emitter: Emitter, op: nn.MulOp, operands: list[Expr]) -> list[Expr]:
     """Product; quantized: of the centered operands, requantized."""
     lhs, rhs = operands
-    lhs_kind, rhs_kind, result = quantization(op.lhs), quantization(op.rhs), quantization(op.result)
-    if lhs_kind is None or rhs_kind is None or result is None:
+    lhs_kind, rhs_kind = quantization(op.lhs), quantization(op.rhs)
+    if lhs_kind is None or rhs_kind is None:
         return [emitter.clamped(emitter.multiply(lhs, rhs), op.result, op.clamp)]
     product = emitter.multiply(emitter.centered(lhs, lhs_kind), emitter.centered(rhs, rhs_kind))
-    multiplier, shift = quantize_multiplier(lhs_kind.scale * rhs_kind.scale / result.scale)
-    return [emitter.requantize(product, multiplier, shift, op.result, op.clamp)]
+    return [requantized(emitter, product, lhs_kind.scale * rhs_kind.scale, op.result, op.clamp)]
 
 
 @rule(nn.DivOp)

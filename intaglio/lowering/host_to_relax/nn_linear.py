@@ -6,16 +6,17 @@ Bias, fused activation and requantization follow in Relax, where they are fused 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from xdsl.ir import SSAValue
 
 from intaglio.dialects import nn
-from intaglio.interpreter.nn_linear import weight_scales
+from intaglio.interpreter.nn_linear import accumulator_bits, weight_scales
 from intaglio.interpreter.values import quantization, value_dtype, value_shape
 from intaglio.lowering.host_to_relax.callbacks import CONVOLUTION, MATRIX_PRODUCT
 from intaglio.lowering.host_to_relax.emitter import Emitter
+from intaglio.lowering.host_to_relax.fixed_point import requantized
 from intaglio.lowering.host_to_relax.registry import rule
 from intaglio.lowering.tvm import Expr
-from intaglio.numerics.requantization import quantize_multiplier
 
 
 def _zero_point(value: SSAValue) -> int:
@@ -41,20 +42,34 @@ def _products(
 
 def _product_dtype(op: nn.Conv2dOp | nn.ConvTranspose2dOp | nn.DenseOp | nn.MatmulOp) -> np.dtype[np.generic]:
     """The element type of the kernel's result: that of a float operation, 64-bit sums of a quantized one."""
-    return value_dtype(op.result) if quantization(op.result) is None else np.dtype(np.int64)
+    return value_dtype(op.result) if quantization(op.operands[0]) is None else np.dtype(np.int64)
 
 
 def _finished(
     emitter: Emitter, op: nn.Conv2dOp | nn.ConvTranspose2dOp | nn.DenseOp, product: Expr, bias: list[Expr]
 ) -> list[Expr]:
     """Add the bias, apply the clamp; quantized: requantize per output channel."""
-    kind, result = quantization(op.input), quantization(op.result)
+    kind = quantization(op.input)
     if bias:
         product = emitter.add(product, emitter.cast(bias[0], _product_dtype(op)))
-    if kind is None or result is None:
+    if kind is None:
         return [emitter.clamped(product, op.result, op.clamp)]
-    multiplier, shift = quantize_multiplier(kind.scale * weight_scales(op.weight) / result.scale)
-    return [emitter.requantize(product, multiplier, shift, op.result, op.clamp)]
+    units = kind.scale * weight_scales(op.weight)
+    if nn.is_accumulator(op.result):
+        return [_accumulator(emitter, op, product, units)]
+    return [requantized(emitter, product, units, op.result, op.clamp, wide=accumulator_bits(kind) > 32)]
+
+
+def _accumulator(
+    emitter: Emitter, op: nn.Conv2dOp | nn.ConvTranspose2dOp | nn.DenseOp, product: Expr, units: NDArray[np.float64]
+) -> Expr:
+    """A result that is the sum itself, limited to the bounds of the clamp in its units."""
+    if op.clamp is not None:
+        for bound, operator in zip(op.clamp.bounds, ("maximum", "minimum"), strict=True):
+            if np.isfinite(bound):
+                limit = np.clip(np.rint(bound / units), -(2**47), 2**47)
+                product = emitter.apply(operator, emitter.constant(limit.astype(np.int64), np.int64), product)
+    return emitter.cast(product, value_dtype(op.result))
 
 
 @rule(nn.Conv2dOp)
@@ -122,7 +137,7 @@ def dense(emitter: Emitter, op: nn.DenseOp, operands: list[Expr]) -> list[Expr]:
 @rule(nn.MatmulOp)
 def matmul(emitter: Emitter, op: nn.MatmulOp, operands: list[Expr]) -> list[Expr]:
     """Multiply matrices batch by batch."""
-    lhs_kind, rhs_kind, result = quantization(op.lhs), quantization(op.rhs), quantization(op.result)
+    lhs_kind, rhs_kind = quantization(op.lhs), quantization(op.rhs)
     product = _products(
         emitter,
         MATRIX_PRODUCT,
@@ -130,7 +145,7 @@ def matmul(emitter: Emitter, op: nn.MatmulOp, operands: list[Expr]) -> list[Expr
         operands,
         (value_shape(op.result), _product_dtype(op)),
     )
-    if lhs_kind is None or rhs_kind is None or result is None:
+    if lhs_kind is None or rhs_kind is None:
         return [emitter.clamped(product, op.result, op.clamp)]
-    multiplier, shift = quantize_multiplier(lhs_kind.scale * rhs_kind.scale / result.scale)
-    return [emitter.requantize(product, multiplier, shift, op.result, op.clamp)]
+    wide = accumulator_bits(lhs_kind, rhs_kind) > 32
+    return [requantized(emitter, product, lhs_kind.scale * rhs_kind.scale, op.result, op.clamp, wide=wide)]

@@ -8,11 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from intaglio.dialects import nn
-from intaglio.interpreter.values import quantization, value_dtype, value_shape
+from intaglio.dialects.quant import requantization_mode
+from intaglio.interpreter.values import bits_of, quantization, value_dtype, value_shape
 from intaglio.lowering.host_to_relax.emitter import Emitter
 from intaglio.lowering.host_to_relax.registry import rule
 from intaglio.lowering.tvm import Expr
+from intaglio.numerics.averaging import is_wide_sum
 from intaglio.numerics.requantization import average_multiplier
+from intaglio.params import RequantizationMode
 
 
 def _reduced(emitter: Emitter, op: nn.PoolOp, x: Expr, reduction: Literal["max", "sum"]) -> Expr:
@@ -73,8 +76,30 @@ def avg_pool2d(emitter: Emitter, op: nn.AvgPool2dOp, operands: list[Expr]) -> li
         mean = emitter.divide(total, emitter.constant(counts[:, :, None], dtype))
         return [emitter.clamped(mean, op.result, op.clamp)]
     centered = _padded(emitter, op, emitter.centered(x, kind), 0, np.dtype(np.int64))
+    total = _reduced(emitter, op, centered, "sum")
+    mode, bits = requantization_mode(op), bits_of(kind)
+    if mode is RequantizationMode.TFLITE:
+        return [emitter.store(_pooled_mean(emitter, op, total, counts), op.result, op.clamp)]
+    if is_wide_sum(int(counts.max()), bits):
+        factors = kind.scale / (counts[:, :, None] * result.scale)
+        return [emitter.store(emitter.rescale(total, factors, mode, wide=True), op.result, op.clamp)]
     distinct, index = np.unique(counts, return_inverse=True)
     parameters = [average_multiplier(int(count), kind.scale, result.scale) for count in distinct]
     multipliers, shifts = (np.array(values)[index.reshape(counts.shape)] for values in zip(*parameters, strict=True))
-    total = _reduced(emitter, op, centered, "sum")
     return [emitter.requantize(total, multipliers[:, :, None], shifts[:, :, None], op.result, op.clamp)]
+
+
+def _pooled_mean(emitter: Emitter, op: nn.AvgPool2dOp, total: Expr, counts: NDArray[np.int64]) -> Expr:
+    """`numerics.averaging.pooled_mean` in mode `tflite`: stored values are divided, halves away from zero."""
+    kind, result = quantization(op.input), quantization(op.result)
+    assert kind is not None and result is not None
+    divisors = emitter.constant(counts[:, :, None], "int64")
+    stored = emitter.add(total, emitter.constant(counts[:, :, None] * kind.zero_point, "int64"))
+    halves = emitter.constant(counts[:, :, None] // 2, "int64")
+    magnitude = emitter.apply("floor_divide", emitter.add(emitter.apply("abs", stored), halves), divisors)
+    negative = emitter.apply("less", stored, emitter.constant(0, "int64"))
+    mean = emitter.select(negative, emitter.apply("negative", magnitude), magnitude)
+    mean = emitter.subtract(mean, emitter.constant(kind.zero_point, "int64"))
+    if kind.scale == result.scale:
+        return mean
+    return emitter.rescale(mean, kind.scale / result.scale, RequantizationMode.TFLITE)

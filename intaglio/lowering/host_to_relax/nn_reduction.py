@@ -6,13 +6,16 @@ import numpy as np
 
 from intaglio.dialects import nn
 from intaglio.dialects.nn.types import storage_bits
+from intaglio.dialects.quant import requantization_mode
 from intaglio.interpreter.nn_reduction import axes_of, count_of, sum_multiplier
 from intaglio.interpreter.values import quantization, value_dtype, value_shape
 from intaglio.lowering.host_to_relax.emitter import Emitter
 from intaglio.lowering.host_to_relax.fixed_point import FixedPoint, requantized
 from intaglio.lowering.host_to_relax.registry import rule
 from intaglio.lowering.tvm import Expr
+from intaglio.numerics.averaging import is_wide_sum
 from intaglio.numerics.fixed_point import ROOT_FRACTION_BITS
+from intaglio.params import RequantizationMode
 
 _OPERATORS: dict[type[nn.ReduceOp], tuple[str, float]] = {
     nn.ReduceMeanOp: ("mean", np.nan),
@@ -60,4 +63,8 @@ def _quantized_sum(emitter: Emitter, op: nn.ReduceSumOp | nn.ReduceMeanOp, x: Ex
     kind = quantization(op.input)
     assert kind is not None
     total = emitter.builder.operator("sum", emitter.centered(x, kind), axis=list(axes_of(op)), keepdims=True)
-    return emitter.requantize(total, *sum_multiplier(op, count_of(op)), op.result)
+    count, wide = count_of(op), is_wide_sum(count_of(op), storage_bits(op.input))
+    if requantization_mode(op) is RequantizationMode.SHIFT and not wide:
+        return emitter.requantize(total, *sum_multiplier(op, count), op.result)
+    unit = kind.scale / count if isinstance(op, nn.ReduceMeanOp) else kind.scale
+    return requantized(emitter, total, unit, op.result, wide=wide)

@@ -8,9 +8,10 @@ from xdsl.ir import Operation, SSAValue
 
 from intaglio.dialects import quant
 from intaglio.errors import UserError
-from intaglio.interpreter.values import value_dtype, value_shape
+from intaglio.interpreter.values import quantization, value_dtype, value_shape
 from intaglio.ir.locations import describe
 from intaglio.lowering.host_to_relax.emitter import Emitter
+from intaglio.lowering.host_to_relax.fixed_point import requantized
 from intaglio.lowering.host_to_relax.registry import rule
 from intaglio.lowering.tvm import Expr
 
@@ -62,6 +63,14 @@ def scast(emitter: Emitter, op: quant.StorageCastOp, operands: list[Expr]) -> li
     """The stored values as they are."""
     source, result = value_dtype(op.input), value_dtype(op.result)
     return operands if source == result else [emitter.cast(operands[0], result)]
+
+
+@rule(quant.RequantizeOp)
+def requantize(emitter: Emitter, op: quant.RequantizeOp, operands: list[Expr]) -> list[Expr]:
+    """Bring stored values to another scale, zero point or width."""
+    kind = quantization(op.input)
+    assert kind is not None
+    return [requantized(emitter, emitter.centered(operands[0], kind), kind.scale, op.result)]
 
 
 @rule(quant.ObserveOp)
