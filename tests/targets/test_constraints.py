@@ -62,9 +62,9 @@ CASES = {
     "int8_activations": (
         [t(4, kind="!quant.uniform<i16:f32, 0.5>")],
         f"nn.relu %a : ({t(4, kind='!quant.uniform<i16:f32, 0.5>')}) -> {t(4)}",
-        "requantization": ([t(4)], f"nn.relu %a : ({t(4)}) -> {t(4)}", "got tflite"),
-    "got !quant.uniform<i16:f32, 0.5>",
+        "got !quant.uniform<i16:f32, 0.5>",
     ),
+    "requantization": ([t(4)], f"nn.relu %a : ({t(4)}) -> {t(4)}", "got tflite"),
     "int8_weights": (
         [t(1, 4), t(2, 4, kind="!quant.uniform<i4<-7:7>:f32, 0.5>")],
         f"nn.dense %a, %b : ({t(1, 4)}, {t(2, 4, kind='!quant.uniform<i4<-7:7>:f32, 0.5>')}) -> {t(1, 2)}",
