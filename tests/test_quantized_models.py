@@ -259,6 +259,51 @@ def test_4_bit_weights_run_on_the_accelerator(tmp_path: Path):
     assert host == {"quant.qcast", "quant.dcast", "nn.transpose"}
 
 
+STORED_WEIGHTS: dict[str, tuple[int, dict[str, int], tuple[int, ...], tuple[int, int] | None]] = {
+    "int8 per channel": (TensorProto.INT8, {"axis": 1}, (6,), None),
+    "uint4 per channel with zero points": (TensorProto.UINT4, {"axis": 1}, (6,), (6, 9)),
+    "int16": (TensorProto.INT16, {}, (), None),
+    "int4 in blocks": (TensorProto.INT4, {"axis": 0, "block_size": 4}, (2, 6), None),
+    "uint4 in blocks with zero points": (TensorProto.UINT4, {"axis": 0, "block_size": 4}, (2, 6), (6, 9)),
+}
+"""Element type, attributes of the dequantization, shape of the scales, and interval of the zero points."""
+
+
+@pytest.mark.parametrize("name", STORED_WEIGHTS)
+def test_stored_weights(name: str, tmp_path: Path):
+    """Whatever weights are stored as: layers run in integers where scales belong to output channels."""
+    kind, attributes, shape, zero_points = STORED_WEIGHTS[name]
+    rng = np.random.default_rng(0)
+    low, high = {TensorProto.INT4: (-8, 8), TensorProto.UINT4: (0, 16), TensorProto.INT8: (-127, 128)}.get(
+        kind, (-20000, 20000)
+    )
+    scales = (rng.uniform(1.0, 2.0, shape) / high).astype(np.float32)
+    parameters = ["w", "ws", *(["wz"] if zero_points is not None else [])]
+    nodes = [
+        *pair("x", "a", "a"),
+        helper.make_node("DequantizeLinear", parameters, ["wf"], **attributes),
+        helper.make_node("MatMul", ["a", "wf"], ["o"]),
+        *pair("o", "y", "b"),
+    ]
+    model = onnx.load_model_from_string(one_operator(nodes, {**PARAMETERS, "ws": scales}, 21))
+    model.graph.initializer.append(helper.make_tensor("w", kind, [8, 6], rng.integers(low, high, 48)))
+    if zero_points is not None:
+        zeros = rng.integers(*zero_points, scales.size)
+        model.graph.initializer.append(helper.make_tensor("wz", kind, list(shape), zeros))
+    host = compare(model.SerializeToString(), tmp_path, float(PARAMETERS["bs"]))
+    assert ("nn.dense" in host) == ("blocks" in name or "int16" in name)
+
+
+@pytest.mark.parametrize("name", ["Relu", "Add", "AveragePool", "Concat"])
+def test_unsigned_16_bit_activations_stay_float_on_the_host(name: str, tmp_path: Path):
+    parameters = {**PARAMETERS, "us": np.float32(0.0003), "uz": np.uint16(30000)}
+    nodes = [*pair("x", "a", "u"), *OPERATORS[name], *pair("o", "y", "u")]
+    model = one_operator(nodes, parameters, 21)
+    (tmp_path / "text.onnx").write_bytes(model)
+    assert "!quant.uniform<u16:f32, 0.000300" in str(ig.load(tmp_path / "text.onnx").module)
+    assert {"quant.qcast", "quant.dcast"} < compare(model, tmp_path, 0.0003)
+
+
 def compare(model: bytes, folder: Path, step: float) -> set[str]:
     """Compile a model and compare it with onnxruntime on random inputs; return what runs on the host."""
     (folder / "model.onnx").write_bytes(model)
