@@ -61,8 +61,13 @@ class HostLibrary:
         library._start(executable, launcher)
         return library
 
+    def another(self, launcher: Launcher) -> HostLibrary:
+        """The same library, to run in another thread at the same time."""
+        return HostLibrary.in_memory(self._executable, launcher)
+
     def _start(self, executable: Any, launcher: Launcher) -> None:
         _register_functions()
+        self._executable = executable
         self._launcher = launcher
         self._lock = threading.Lock()
         self._machine = load_tvm(submodule="relax").VirtualMachine(executable, load_tvm().cpu())

@@ -104,6 +104,39 @@ def test_sessions_in_several_threads_do_not_mix() -> None:
         np.testing.assert_array_equal(result, expected[task])
 
 
+@pytest.mark.parametrize("target", ["gen1", "host"])
+def test_batches_give_the_results_of_single_runs(target: str) -> None:
+    _, session = compiled(target=target)
+    images = np.stack([image(seed) for seed in range(19)])
+    expected = np.stack([session.run({"images:0": one})["scores/0"] for one in images])
+    np.testing.assert_array_equal(session.run_batch({"images:0": images})["scores/0"], expected)
+    np.testing.assert_array_equal(session.run_batch({"images:0": one} for one in images)["scores/0"], expected)
+    np.testing.assert_array_equal(session.run_batch([{"images:0": images[0]}])["scores/0"], expected[:1])
+
+
+def test_an_error_in_a_region_of_a_batch_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, session = compiled()
+
+    def fail(inputs: list[Array]) -> list[Array]:
+        raise UserError("the second region broke")
+
+    monkeypatch.setattr(session.programs[1], "run_batch", fail)
+    with pytest.raises(Exception, match="the second region broke"):
+        session.run_batch({"images:0": np.stack([image(), image(1)])})
+    monkeypatch.undo()
+    assert session.run_batch({"images:0": np.stack([image(), image(1)])})["scores/0"].shape == (2, 1, 6, 8, 4)
+
+
+def test_batches_that_do_not_fit() -> None:
+    _, session = compiled()
+    with pytest.raises(UserError, match="no samples"):
+        session.run_batch([])
+    with pytest.raises(UserError, match="no samples"):
+        session.run_batch({"images:0": np.zeros((0, 1, 4, 6, 8), np.float32)})
+    with pytest.raises(UserError, match="has shape"):
+        session.run_batch({"images:0": image()})
+
+
 def test_float64_is_taken_for_float32() -> None:
     _, session = compiled()
     expected = session.run({"images:0": image()})["scores/0"]
