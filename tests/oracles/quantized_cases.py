@@ -344,13 +344,19 @@ class Cases:
                 self.block.add_op(op)
                 self.add(nn.GatherOp(source, op.result, axis))
 
-    def resize(self) -> None:
+    def extreme(self) -> None:
+        self.binary(self.choice([nn.MaximumOp, nn.MinimumOp]))
+
+    def interpolation(self) -> None:
+        self.resize(["linear"])
+
+    def resize(self, modes: Sequence[str] = nn.NEAREST) -> None:
         source = self.input(*self.shape(4, 6))
         n, *spatial, channels = source.type.get_shape()
         sizes = [self.number(1, 14) for _ in range(2)]
-        mode = self.choice(nn.NEAREST)
+        mode = self.choice(modes)
         # Half pixel, asymmetric, aligned corners, and any other grid.
-        style = self.number(0, 3)
+        style = self.number(0, 3 if modes is nn.NEAREST else 2)
         units, steps, offsets = [], [], []
         for size, count in zip(spatial, sizes, strict=True):
             grid = [

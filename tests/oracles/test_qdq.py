@@ -41,6 +41,7 @@ OPERATORS = {
     "add": Cases.add_values,
     "sub": Cases.sub_values,
     "mul": Cases.mul_values,
+    "maximum and minimum": Cases.extreme,
     "requantize": Cases.requantize,
     "relu": Cases.relu,
     "clip": Cases.clip,
@@ -49,6 +50,7 @@ OPERATORS = {
     "reduction": Cases.reduction,
     "movement": Cases.movement,
     "resize": Cases.resize,
+    "interpolation": Cases.interpolation,
 }
 
 

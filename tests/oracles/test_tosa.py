@@ -35,6 +35,7 @@ OPERATORS = {
     "add": Cases.add_values,
     "sub": Cases.sub_values,
     "mul": Cases.mul_values,
+    "maximum and minimum": Cases.extreme,
     "requantize": Cases.requantize,
     "relu": Cases.relu,
     "clip": Cases.clip,
@@ -44,6 +45,7 @@ OPERATORS = {
     "reduction": Cases.reduction,
     "movement": Cases.movement,
     "resize": Cases.resize,
+    "interpolation": Cases.interpolation,
 }
 SAMPLE, ALL = 30, 300
 
@@ -76,7 +78,7 @@ def compare(cases: Cases, operator: str, count: int, *, validate: bool = False) 
 WIDTHS = {"int8": (8, 8), "int16": (16, 16), "int8 to int16": (8, 16), "int16 to int8": (16, 8)}
 """Bits of arguments and of results that have parameters of their own."""
 
-UNCHANGED = {"max pool", "movement", "resize"}
+UNCHANGED = {"max pool", "movement", "resize", "interpolation"}
 """Operators whose results have the parameters of their arguments."""
 
 COMBINATIONS = [

@@ -68,6 +68,20 @@ def mul(writer: Writer, op: nn.MulOp) -> Value:
     return requantized(writer, product, multiplier, shift, op.result, op.clamp)
 
 
+@lowers(nn.MaximumOp, nn.MinimumOp)
+def extreme(writer: Writer, op: nn.MaximumOp | nn.MinimumOp) -> Value:
+    """RESCALE of both operands to the result's scale, MAXIMUM or MINIMUM, zero point and saturation."""
+    result = parameters(op.result)
+    operands: list[Value] = []
+    for value, source in zip(_operands(writer, op), (op.lhs, op.rhs), strict=True):
+        kind = parameters(source)
+        multiplier, shift = quantize_multiplier(kind.scale / result.scale)
+        operands.append(rescale(writer, value, multiplier, shift, "i32", zero_in=kind.zero_point))
+    name = "maximum" if isinstance(op, nn.MaximumOp) else "minimum"
+    chosen = writer.op(name, operands, nn.tensor_of(op.result).get_shape(), "i32")
+    return requantized(writer, chosen, *UNIT, op.result, op.clamp)
+
+
 def _scaled(writer: Writer, source: SSAValue, result: SSAValue, clamp: nn.ClampAttr | None) -> Value:
     """A value in the parameters of another."""
     kind, target = parameters(source), parameters(result)

@@ -1,4 +1,4 @@
-"""Operations that move elements, constants, and the nearest modes of resampling."""
+"""Operations that move elements, constants, and resampling."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import numpy as np
 
 from intaglio.dialects import nn
 from intaglio.dialects.weights import array_of
-from intaglio.interpreter.values import quantization, value_dtype
+from intaglio.interpreter.values import quantization, storage_bounds, value_dtype
+from intaglio.lowering.nn_to_tosa.layers import multipliers
 from intaglio.lowering.nn_to_tosa.steps import (
     gathered,
     joined,
+    limited,
     of_rank,
     padded,
     parameters,
+    rescale,
     reshaped,
     sliced_along,
     storage,
@@ -118,31 +121,39 @@ _LARGEST_UNIT = 1 << 11
 
 @lowers(nn.ResizeOp)
 def resize(writer: Writer, op: nn.ResizeOp) -> Value:
-    """RESIZE, which rounds halves up; other ways to round shift the position. Outside its bounds, GATHER."""
-    if op.mode.data not in nn.NEAREST:
+    """RESIZE, with RESCALE after interpolation. Outside its bounds, GATHER of the nearest elements.
+
+    It rounds halves up; other ways to round shift the position.
+    """
+    if op.mode.data not in (*nn.NEAREST, "linear"):
         raise unsupported(op, f'resampling with mode "{op.mode.data}"')
     value = writer.value(op.input)
-    grids = [_grid(op, direction) for direction in range(2)]
-    if any(grid is None for grid in grids):
+    rows, columns = _grid(op, 0), _grid(op, 1)
+    if rows is None or columns is None:
+        if op.mode.data == "linear":
+            raise unsupported(op, "interpolation on a grid as fine or as far off as this")
         for direction in range(2):
             value = gathered(writer, value, 1 + direction, op.taps(direction)[0][:, 0])
         return value
-    (unit_y, step_y, offset_y, border_y), (unit_x, step_x, offset_x, border_x) = (grid for grid in grids if grid)
-    operands = [
-        value,
-        writer.shape((unit_y, step_y, unit_x, step_x)),
-        writer.shape((offset_y, offset_x)),
-        writer.shape((border_y, border_x)),
-    ]
+    grid = (*rows[:2], *columns[:2]), (rows[2], columns[2]), (rows[3], columns[3])
+    operands = [value, *map(writer.shape, grid)]
     shape = nn.tensor_of(op.result).get_shape()
-    return writer.op("resize", operands, shape, value.element, "mode = NEAREST_NEIGHBOR")
+    if op.mode.data != "linear":
+        return writer.op("resize", operands, shape, value.element, "mode = NEAREST_NEIGHBOR")
+    mixed = writer.op("resize", operands, shape, "i32" if value.element == "i8" else "i48", "mode = BILINEAR")
+    multiplier, shift = multipliers(mixed, 1 / (rows[0] * columns[0]))
+    return limited(
+        writer,
+        rescale(writer, mixed, multiplier, shift, value.element),
+        *storage_bounds(parameters(op.result), None),
+    )
 
 
 def _grid(op: nn.ResizeOp, direction: int) -> tuple[int, int, int, int] | None:
     """Scale (numerator and denominator), offset and border of one direction; None if TOSA's bounds forbid them."""
     unit, step, offset = (int(values.get_values()[direction]) for values in (op.units, op.steps, op.offsets))
     match op.mode.data:
-        case "round_prefer_ceil":
+        case "round_prefer_ceil" | "linear":
             pass
         case "round_prefer_floor":
             # The position less a quarter of its unit's grid: halves fall below, nothing else changes.
@@ -152,6 +163,12 @@ def _grid(op: nn.ResizeOp, direction: int) -> tuple[int, int, int, int] | None:
         case _:
             unit, step, offset = 2 * unit, 2 * step, 2 * offset + unit - 2
     source, result = (nn.tensor_of(value).get_shape()[1 + direction] for value in (op.input, op.result))
+    if source == 1:
+        # Every position means the one element, those before it too.
+        step, offset = 1, min(0, unit - result)
+    elif result == 1:
+        # There is no second position to step to.
+        step = max(step, 1)
     border = (result - 1) * step - (source - 1) * unit + offset
     within = (
         unit <= _LARGEST_UNIT and 0 < step < 16 * unit and -unit <= offset < 16 * unit and -16 * unit <= border < unit
