@@ -5,6 +5,8 @@ VENV ?= .venv
 JOBS ?= 2
 EXTRAS ?= dev
 BIN := $(VENV)/bin
+# The TOSA reference model. It pins old releases of packages that its test generators need, the model itself none.
+TOSA_TOOLS := tosa-tools>=2026.8,<2027
 # One stamp for each choice of extras, so that asking for more installs more.
 STAMP := $(VENV)/.installed-$(EXTRAS)
 
@@ -18,6 +20,7 @@ $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]'
+	@case ',$(EXTRAS),' in *,oracle,*) $(BIN)/python -m pip install --quiet --no-deps '$(TOSA_TOOLS)';; esac
 	@touch $@
 
 demo: $(STAMP)  ## Compile two trained networks, run them on the simulator, print accuracy and cycles.
@@ -26,8 +29,9 @@ demo: $(STAMP)  ## Compile two trained networks, run them on the simulator, prin
 test: check lit  ## Check, and run the tests under lit and pytest. This is what CI runs.
 	$(BIN)/python -m pytest -q -n $(JOBS) -m "not slow"
 
-test-full: check lit  ## As test, with the slow tests and the upstream LLVM tools (530 MB).
+test-full: check lit  ## As test, with the slow tests and the oracles: LLVM's tools, TOSA's and LiteRT (700 MB).
 	$(BIN)/python -m pip install --quiet --editable '.[dev,oracle]'
+	$(BIN)/python -m pip install --quiet --no-deps '$(TOSA_TOOLS)'
 	$(BIN)/python -m pytest -q -n $(JOBS)
 
 check: $(STAMP)  ## Lint, formatting and types.
