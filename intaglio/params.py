@@ -145,10 +145,10 @@ class QuantizationType(StrEnum):
     """From calibration data."""
 
     DYNAMIC = "dynamic"
-    """From the values at hand, each time the network runs."""
+    """From the values at hand, each time the network runs. Refused: an accelerator's program holds its scales."""
 
     ANY = "any"
-    """Static where a tensor is calibrated, dynamic where it is not."""
+    """Static if possible, which it always is here."""
 
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -184,7 +184,7 @@ class QuantizationParams:
 
     Raises:
         UserError: activations per channel or in 4 bits, asymmetric weights, weights wider than activations, bfloat16
-            for only one of them, or another choice that does not exist.
+            for only one of them, dynamic quantization, or another choice that does not exist.
     """
 
     calibration_method: CalibrationMethod = _DEFAULT_CALIBRATION
@@ -218,6 +218,12 @@ class QuantizationParams:
             raise UserError(
                 f"weights of {weight.bits} bits need activations as wide, not of {activation.bits}",
                 hint='with_precision("a16w16") sets both',
+            )
+        if self.quantization_type is QuantizationType.DYNAMIC:
+            raise UserError(
+                "dynamic quantization is not supported: programs of the accelerator hold their scales",
+                hint='calibrate, with quantization type "static"; models that quantize while they run are compiled as '
+                "they come",
             )
         alpha = self.smooth_quant_alpha
         if alpha is not None and not 0 <= alpha <= 1:
@@ -296,10 +302,10 @@ class QuantizationParams:
     def with_quantization_type(
         self, quantization_type: QuantizationType | Literal["static", "dynamic", "any"]
     ) -> QuantizationParams:
-        """A copy that takes ranges from calibration, from the values at run time, or from either.
+        """A copy that takes ranges from calibration: `static`, or `any`, which prefers it.
 
         Raises:
-            UserError: there is no such type.
+            UserError: there is no such type, or it is `dynamic`.
         """
         return replace(self, quantization_type=_choice(QuantizationType, quantization_type, "quantization type"))
 
