@@ -76,7 +76,7 @@ def profile_programs(programs: Sequence[Program]) -> PackageProfile:
         read += profile.dram_bytes["read"]
         written += profile.dram_bytes["written"]
         instructions += profile.instructions
-        array_steps += profile.cycles * program.target.array_size**2
+        array_steps += profile.cycles * program.target.macs_per_cycle
         layers += [
             LayerCost(
                 layer.name,

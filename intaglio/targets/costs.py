@@ -93,11 +93,11 @@ def multiply_cost(positions: int, taps: int, inner: int, outer: int, target: Tar
         outer: columns of a weight tile.
         target: the accelerator.
     """
-    size = target.array_size
+    rows = target.array_rows
     return Cost(
-        setup_cycles=target.fill_cycles_per_row * size,
-        work_cycles=size + taps * max(positions, size),
-        lines=taps * (positions + inner),
+        setup_cycles=target.fill_cycles_per_row * rows,
+        work_cycles=rows + taps * max(positions, rows),
+        lines=taps * (positions * math.ceil(inner / target.array_size) + inner),
         macs=positions * taps * inner * outer,
     )
 

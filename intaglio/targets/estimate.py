@@ -300,13 +300,13 @@ def _work(op: Operation, precision: Precision, target: Target) -> _Work:
 def _matrix_work(
     positions: int, weight: tuple[int, ...], groups: int, slower: int, stored: int, target: Target
 ) -> _Work:
-    size = target.array_size
+    inner, size = target.array_rows, target.array_size
     outputs, (rows, columns, depth) = weight[0], weight[1:] if len(weight) == 4 else (1, 1, weight[1])
-    bundle = max(1, min(size // depth, size // max(1, outputs // groups), groups)) if groups > 1 else 1
+    bundle = max(1, min(inner // depth, size // max(1, outputs // groups), groups)) if groups > 1 else 1
     passes = math.ceil(groups / bundle) * math.ceil(outputs // groups * bundle / size)
-    taps = rows * math.ceil(columns * depth * bundle / size)
+    taps = rows * math.ceil(columns * depth * bundle / inner)
     tiles = math.ceil(positions / (target.accumulator_rows // 2))
-    one = multiply_cost(math.ceil(positions / tiles), taps, size, size, target)
+    one = multiply_cost(math.ceil(positions / tiles), taps, inner, size, target)
     cycles = passes * tiles * (one.setup_cycles + one.work_cycles * slower)
     requantize = passes * vector_cost("requantize", positions, size, 1, target).cycles
     return _Work(cycles, requantize, stored, positions * math.prod(weight))

@@ -29,8 +29,9 @@ class Target:
         description: one line for people.
         clock_mhz: cycles a microsecond, for converting cycles to time.
         precisions: what the matrix array multiplies: `a8w8`, `a16w8`, `a16w16`, `a8w4`, `bf16`.
-        array_size: D, rows and columns of the matrix array and lanes of the vector unit.
-        fill_cycles_per_row: cycles to fill the array, for each of its D rows.
+        array_size: D, columns of the matrix array and lanes of the vector unit; a line of the scratchpad has D bytes.
+        array_rows: rows of the matrix array, `D` unless the array is rectangular.
+        fill_cycles_per_row: cycles to fill the array, for each of its rows.
         vector_start_cycles: cycles before a vector instruction's first result.
         depthwise_taps_per_cycle: taps of a depthwise convolution that each lane multiplies in a cycle.
         scratchpad_bytes: size of the scratchpad.
@@ -48,6 +49,7 @@ class Target:
     clock_mhz: int
     precisions: tuple[str, ...]
     array_size: int
+    array_rows: int
     fill_cycles_per_row: int
     vector_start_cycles: int
     depthwise_taps_per_cycle: int
@@ -59,6 +61,11 @@ class Target:
     dram_latency_cycles: int
     dma_descriptor_cycles: int
     dma_read_channels: int
+
+    @property
+    def macs_per_cycle(self) -> int:
+        """Products of bytes that the array adds in a cycle."""
+        return self.array_rows * self.array_size
 
     def with_scratchpad(self, size_bytes: int) -> Target:
         """Return this accelerator with another size of scratchpad.
@@ -133,6 +140,7 @@ _KEYS = (
     _Key("", "clock_mhz", "clock_mhz", 1, 100_000),
     _Key("matrix", "array_size", "array_size", choices=(16, 32, 64)),
     _Key("matrix", "fill_cycles_per_row", "fill_cycles_per_row", 0, 16),
+    _Key("matrix", "array_rows", "array_rows", choices=(16, 32, 64)),
     _Key("matrix", "precisions", "precisions", members=_PRECISIONS),
     _Key("vector", "start_cycles", "vector_start_cycles", 0, 1000),
     _Key("vector", "depthwise_taps_per_cycle", "depthwise_taps_per_cycle", 1, 16),

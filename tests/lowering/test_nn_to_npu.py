@@ -20,7 +20,7 @@ from intaglio.lowering.nn_to_npu import NnToNpu
 from intaglio.lowering.tiling.packing import bundle_groups
 from intaglio.targets.target import load_target
 
-TARGETS = ("gen1-d16", "gen1", "gen1-d64")
+TARGETS = ("gen1-d16", "gen1", "gen1-d64", "nvdla-2048")
 SEEDS = range(8)
 
 Builder = Any
@@ -127,7 +127,7 @@ def test_a_convolution_of_few_channels_is_one_multiplication(regions: Any) -> No
 def test_small_groups_share_the_array(channels: int, outputs: int, groups: int, bundle: int) -> None:
     rng = np.random.default_rng(0)
     weight = rng.integers(-127, 128, (groups * outputs, 1, 1, channels)).astype(np.int8)
-    joined, fewer = bundle_groups(weight, groups, 32)
+    joined, fewer = bundle_groups(weight, groups, 32, 32)
     assert fewer * bundle == groups
     values = rng.integers(-128, 128, groups * channels)
     expected = [

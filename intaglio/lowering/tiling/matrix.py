@@ -71,9 +71,9 @@ class MatrixTasks:
         """
         positions = block.rows * block.columns
         half = self.target.accumulator_rows // 2
-        fill = self.target.array_size * (self.target.fill_cycles_per_row + 1)
+        fill = self.target.array_rows * (self.target.fill_cycles_per_row + 1)
         wanted = round(math.sqrt(positions / (groups * fill)))
-        wanted = max(1, min(wanted, positions // self.target.array_size))
+        wanted = max(1, min(wanted, positions // self.target.array_rows))
         if block.columns > half:
             width = divide_up(block.columns, divide_up(block.columns, half))
             return list(_cut(block, 1, width))

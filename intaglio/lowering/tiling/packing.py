@@ -102,15 +102,16 @@ def parameter_bytes(parameters: Parameters, first: int, end: int) -> Array:
     return np.stack([column[first:end] for column in columns], axis=1).astype("<i4").reshape(-1).view(np.int8)
 
 
-def pack_matrix(layer: MatrixLayer, array_size: int, largest: int) -> PackedWeights:
+def pack_matrix(layer: MatrixLayer, array_rows: int, array_size: int, largest: int) -> PackedWeights:
     """Arrange the weights of a layer on the matrix unit.
 
     Args:
         layer: the layer.
-        array_size: rows and columns of the array.
+        array_rows: rows of the array.
+        array_size: its columns.
         largest: bytes that one group may have; the taps of a larger one are cut into pieces of half of that.
     """
-    weight, groups = bundle_groups(layer.weight, layer.groups, array_size)
+    weight, groups = bundle_groups(layer.weight, layer.groups, array_rows, array_size)
     outputs, kernel_rows, kernel_columns, channels = weight.shape
     per_group = outputs // groups
     contiguous = groups == 1 and (layer.window.x.dilation == 1 or kernel_columns == 1)
@@ -129,14 +130,14 @@ def pack_matrix(layer: MatrixLayer, array_size: int, largest: int) -> PackedWeig
                 step = 0
             else:
                 step = layer.window.x.dilation * channels * groups
-                inner = divide_up(channels, divide_up(channels, array_size))
+                inner = divide_up(channels, divide_up(channels, array_rows))
                 runs = [(byte, kernel[:, :, byte : byte + inner]) for byte in range(0, channels, inner)]
             pieces: list[Piece] = []
             tiles: list[Array] = []
             offset = 0
             limit = largest if kernel.size + PARAMETER_BYTES * outer <= largest else largest // 2
             for byte, run in runs:
-                tile, inner = _as_tiles(run, array_size)
+                tile, inner = _as_tiles(run, array_rows)
                 first_byte = byte + group * channels
                 for piece in _pieces(tile.shape[:2], inner, outer, limit, step or inner, first_byte):
                     pieces.append(replace(piece, offset=piece.offset + offset))
@@ -150,10 +151,10 @@ def pack_matrix(layer: MatrixLayer, array_size: int, largest: int) -> PackedWeig
     return PackedWeights(np.concatenate(chunks), tuple(packed))
 
 
-def _as_tiles(run: Array, array_size: int) -> tuple[Array, int]:
+def _as_tiles(run: Array, array_rows: int) -> tuple[Array, int]:
     """Weights `[KH, KW, K, outer]` as tiles `[KH, taps, inner, outer]`; K is cut when there is one column."""
     kernel_rows, kernel_columns, depth, outer = run.shape
-    cuts = divide_up(depth, array_size)
+    cuts = divide_up(depth, array_rows)
     inner = divide_up(depth, cuts)
     if cuts * inner != depth:
         run = np.concatenate((run, np.zeros((kernel_rows, kernel_columns, cuts * inner - depth, outer), np.int8)), 2)
@@ -179,20 +180,21 @@ def _pieces(taps: tuple[int, ...], inner: int, outer: int, largest: int, step: i
             )
 
 
-def bundle_groups(weight: Array, groups: int, array_size: int) -> tuple[Array, int]:
+def bundle_groups(weight: Array, groups: int, array_rows: int, array_size: int) -> tuple[Array, int]:
     """Join small groups into fewer, with zero weights between them, as far as they fit the array.
 
     Args:
         weight: `O, KH, KW, C / groups`.
         groups: how many there are.
-        array_size: rows and columns of the array.
+        array_rows: rows of the array.
+        array_size: its columns.
 
     Returns:
         The weights `O, KH, KW, C / fewer`, and how many groups there are now.
     """
     outputs, kernel_rows, kernel_columns, channels = weight.shape
     per_group = outputs // groups
-    most = min(array_size // channels, array_size // per_group)
+    most = min(array_rows // channels, array_size // per_group)
     bundle = next((size for size in range(min(most, groups), 1, -1) if groups % size == 0), 1)
     if bundle == 1:
         return weight, groups

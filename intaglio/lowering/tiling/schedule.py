@@ -45,7 +45,9 @@ def pack_network(network: Network, target: Target, capacity: int) -> PackedNetwo
     packed = PackedNetwork(network, target, capacity // 4, images)
     for layer in network.layers:
         if isinstance(layer, MatrixLayer):
-            tiles = packed.packed[layer] = pack_matrix(layer, target.array_size, packed.largest_slice)
+            tiles = packed.packed[layer] = pack_matrix(
+                layer, target.array_rows, target.array_size, packed.largest_slice
+            )
             packed.weights[layer] = Weights(tiles.data.size, largest_run(tiles, packed.largest_slice))
         elif layer.constant_bytes:
             packed.weights[layer] = Weights(layer.constant_bytes, layer.constant_bytes)
@@ -57,7 +59,7 @@ def plan_of(packed: PackedNetwork, capacity: int) -> Plan:
     target = packed.target
     machine = Machine(
         target.array_size,
-        (target.fill_cycles_per_row + 1) * target.array_size,
+        (target.fill_cycles_per_row + 1) * target.array_rows,
         target.accumulator_rows // 2,
         target.dram_bytes_per_cycle,
     )
@@ -251,9 +253,9 @@ class _Scheduler:
         target = self.packed.target
         positions = math.prod(layer.shape[:3])
         taps = groups[0].pieces[0].columns
-        fill = target.array_size * (target.fill_cycles_per_row + 1)
+        fill = target.array_rows * (target.fill_cycles_per_row + 1)
         making = vector_layer_cycles(producer, target)
-        using = len(groups) * taps * max(positions, target.array_size)
+        using = len(groups) * taps * max(positions, target.array_rows)
         return max(1, min(taps, _CHUNKS, int((making - using) // (len(groups) * fill)) + 1))
 
     def _compute_slice(

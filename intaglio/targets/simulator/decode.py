@@ -135,15 +135,15 @@ def _window_read(operands: Operands, state: State, width: int, *, taps: bool) ->
     return read
 
 
-def _at_most_array(name: str, value: int, target: Target) -> int:
-    if value > target.array_size:
-        raise ProgramError(f"{name} must be at most {target.array_size}, the size of the array, got {value}")
+def _at_most_array(name: str, value: int, most: int) -> int:
+    if value > most:
+        raise ProgramError(f"{name} must be at most {most}, the size of the array, got {value}")
     return value
 
 
 def _multiply(operands: Operands, state: State, target: Target) -> Work:
-    inner = _at_most_array("inner", operands["inner"], target)
-    outer = _at_most_array("outer", operands["outer"], target)
+    inner = _at_most_array("inner", operands["inner"], target.array_rows)
+    outer = _at_most_array("outer", operands["outer"], target.array_size)
     read = _window_read(operands, state, inner, taps=True)
     weights = state["weights"]
     tile = Lattice(weights["base"], (read.taps.count, inner, outer), (weights["tap_stride"], weights["row_stride"], 1))
@@ -174,7 +174,7 @@ def _parameters(state: State, channels: int) -> Lattice:
 
 
 def _requantize(operands: Operands, state: State, target: Target) -> Work:
-    channels = _at_most_array("channels", operands["channels"], target)
+    channels = _at_most_array("channels", operands["channels"], target.array_size)
     return Requantize(
         operands["accumulator"],
         Grid(**state["window"]),

@@ -100,7 +100,7 @@ def make_profile(timing: Timing, target: Target) -> Profile:
     for event in timing.events:
         by_name.setdefault(event.step.name, []).append(event)
     shares = _shares(by_name)
-    array = target.array_size * target.array_size
+    array = target.macs_per_cycle
     layers = tuple(_layer(name, events, shares[name], array) for name, events in by_name.items())
     macs = _macs(timing.events)
     return Profile(
