@@ -26,7 +26,7 @@ from intaglio.frontend.dynamic_nodes import has_dynamic_form
 from intaglio.lowering.host_to_relax.registry import host_kinds, host_operators
 from intaglio.lowering.onnx_node import lowered_operators
 from intaglio.lowering.onnx_to_quant import INTEGER_PRODUCTS
-from intaglio.passes.quantization.coverage import KEEPS_RANGE, MOVES_ELEMENTS, OWN_RANGE, STAYS_FLOAT
+from intaglio.passes.quantization.coverage import KEEPS_RANGE, MOVES_ELEMENTS, OWN_RANGE
 from intaglio.targets.constraints import SUPPORTED, Constraint, all_constraints
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,8 +75,6 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def quantization_kind(kind: type[Operation]) -> str:
     """How an operation is quantized, in words; empty for one that stays in floats."""
-    if issubclass(kind, STAYS_FLOAT):
-        return "as the model comes"
     groups = ((OWN_RANGE, "own"), (KEEPS_RANGE, "input's"), (MOVES_ELEMENTS, "input's, if quantized"))
     return next((text for kinds, text in groups if issubclass(kind, kinds)), "")
 
@@ -138,7 +136,7 @@ def _names(whole: Sequence[Sequence[str]], count: int) -> str:
 
 
 def _is_quantized(kind: type[Operation]) -> bool:
-    return bool(quantization_kind(kind)) and not issubclass(kind, STAYS_FLOAT)
+    return bool(quantization_kind(kind))
 
 
 def _is_supported(kind: type[Operation]) -> bool:

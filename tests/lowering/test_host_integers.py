@@ -234,3 +234,10 @@ def test_all_operations_of_both_widths_and_modes(mode: str, bits: tuple[int, int
         f"func.return {names} : {results}\n}}",
         arguments,
     )
+
+
+def test_logarithm_of_16_bits() -> None:
+    source, result = kind((3, 2000), 16, 2.0**-12), kind((3, 2000), 16, 2.0**-11)
+    x = stored((3, 2000), np.int16)
+    x[0, :64] = np.arange(-32, 32)
+    assert_same(f"%y = nn.log %x : ({source}) -> {result}", {"x": x}, {"x": source}, result)

@@ -9,8 +9,10 @@ import pytest
 
 from intaglio.numerics.fixed_point import (
     LARGEST_ARGUMENT,
+    LOGARITHM_BITS,
     QUOTIENT_BITS,
     bit_length,
+    logarithm,
     quotient,
     reciprocal,
     reciprocal_sqrt,
@@ -77,6 +79,12 @@ def test_square_root_of_squares():
     assert (square_root(roots * roots, 0) == roots).all()
 
 
+def test_logarithm():
+    values = arguments()
+    exact = np.log(values.astype(np.longdouble)) * 2**LOGARITHM_BITS
+    assert np.abs(logarithm(values) - exact).max() <= 2 ** (LOGARITHM_BITS - 18.9)
+
+
 @pytest.mark.parametrize("bits", [8, 16])
 def test_quotient(bits):
     limit = 1 << bits
@@ -92,7 +100,7 @@ def test_quotient_by_zero_saturates():
     assert quotient([5, -5, 0], 0, 16).tolist() == [2**47 - 1, 1 - 2**47, 0]
 
 
-@pytest.mark.parametrize("function", [reciprocal, reciprocal_sqrt])
+@pytest.mark.parametrize("function", [logarithm, reciprocal, reciprocal_sqrt])
 @pytest.mark.parametrize("value", [0, -1, LARGEST_ARGUMENT + 1])
 def test_arguments_out_of_range(function, value):
     with pytest.raises(ValueError, match="from 1 to"):

@@ -64,6 +64,17 @@ BODIES = {
   %e = nn.softplus %x : ({X}) -> {X}
   %r = nn.reciprocal %e : ({X}) -> {X}
   %y = nn.mul %r, %x : ({X}, {X}) -> {X}""",
+    "logarithm": f"""
+  %e = nn.softplus %x : ({X}) -> {X}
+  %l = nn.log %e : ({X}) -> {X}
+  %y = nn.add %l, %x : ({X}, {X}) -> {X}""",
+    "logarithm of softmax": f"""
+  %m = nn.reduce_max %x axes [1] : ({X}) -> tensor<2x1xf32>
+  %d = nn.sub %x, %m : ({X}, tensor<2x1xf32>) -> {X}
+  %e = nn.exp %d : ({X}) -> {X}
+  %s = nn.reduce_sum %e axes [1] : ({X}) -> tensor<2x1xf32>
+  %l = nn.log %s : (tensor<2x1xf32>) -> tensor<2x1xf32>
+  %y = nn.sub %d, %l : ({X}, tensor<2x1xf32>) -> {X}""",
     "softmax in steps": f"""
   %e = nn.exp %x : ({X}) -> {X}
   %s = nn.reduce_sum %e axes [1] : ({X}) -> tensor<2x1xf32>

@@ -183,7 +183,7 @@ func.func @main(%x: tensor<2x4xf32>) -> tensor<2x4xf32> {
 def test_operations_whose_result_nobody_reads():
     text = """
 func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
-  %dead = nn.log %x : (tensor<4xf32>) -> tensor<4xf32>
+  %dead = nn.pow %x, %x : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
   %gone = nn.mul %x, %x : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
   %y = nn.relu %x : (tensor<4xf32>) -> tensor<4xf32>
   func.return %y : tensor<4xf32>

@@ -59,7 +59,7 @@ func.func @pool_of_an_input(%x: tensor<1x2x2x1xf32>) -> tensor<1x1x1x1xf32> {
 // CHECK-NOT:     quant.observe
 // CHECK:         func.return
 func.func @negative_float_only(%x: tensor<1x4xf32>, %w: tensor<4x4xf32>) -> tensor<2x2xf32> {
-  %0 = nn.log %x : (tensor<1x4xf32>) -> tensor<1x4xf32>
+  %0 = nn.pow %x, %x : (tensor<1x4xf32>, tensor<1x4xf32>) -> tensor<1x4xf32>
   %1 = nn.pow %0, %x : (tensor<1x4xf32>, tensor<1x4xf32>) -> tensor<1x4xf32>
   %2 = nn.dense %1, %w : (tensor<1x4xf32>, tensor<4x4xf32>) -> tensor<1x4xf32>
   %3 = nn.reshape %2 : (tensor<1x4xf32>) -> tensor<2x2xf32>

@@ -100,12 +100,12 @@ func.func @bounded_function(%x: tensor<4xf32>) -> tensor<4xf32> {
 // Without quantizable operations nothing changes but that observers go.
 
 // CHECK-LABEL: func.func @negative_float_only
-// CHECK-NEXT:  nn.log %x
+// CHECK-NEXT:  nn.pow %x
 // CHECK-NEXT:  nn.reshape
 // CHECK-NEXT:  func.return
 func.func @negative_float_only(%x: tensor<1x4xf32>) -> tensor<2x2xf32> {
   %0 = quant.observe %x {method = "min_max", range = array<f64: -1.0, 1.0>} : tensor<1x4xf32>
-  %1 = nn.log %0 : (tensor<1x4xf32>) -> tensor<1x4xf32>
+  %1 = nn.pow %0, %0 : (tensor<1x4xf32>, tensor<1x4xf32>) -> tensor<1x4xf32>
   %2 = nn.reshape %1 : (tensor<1x4xf32>) -> tensor<2x2xf32>
   func.return %2 : tensor<2x2xf32>
 }

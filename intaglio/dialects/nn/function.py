@@ -56,7 +56,8 @@ class ExpOp(ActivationOp):
 class LogOp(ActivationOp):
     """Natural logarithm; NaN below zero and minus infinity at zero.
 
-    Quantized: a table of 256 entries; minus infinity becomes the smallest stored value and NaN the zero point.
+    Quantized: a table of 256 entries; minus infinity becomes the smallest stored value and NaN the zero point. From 16
+    bits `intaglio.numerics.fixed_point.logarithm`, since a table with interpolation is steep near zero.
 
     Constraints:
         C1: input and result have one shape.

@@ -14,7 +14,13 @@ from intaglio.dialects.quant import requantization_mode
 from intaglio.interpreter.values import quantization
 from intaglio.lowering.host_to_relax.emitter import Emitter
 from intaglio.lowering.tvm import Expr
-from intaglio.numerics.fixed_point import QUOTIENT_BITS, RECIPROCAL_ESTIMATES, ROOT_ESTIMATES
+from intaglio.numerics.fixed_point import (
+    LOGARITHM_OF_2,
+    LOGARITHMS,
+    QUOTIENT_BITS,
+    RECIPROCAL_ESTIMATES,
+    ROOT_ESTIMATES,
+)
 from intaglio.params import RequantizationMode
 
 _ONE = 1 << 30
@@ -110,6 +116,20 @@ class FixedPoint:
         sign = self("maximum", self("minimum", dividend, 1), -1)
         largest = self("multiply", sign, (1 << (31 if bits == 8 else 47)) - 1)
         return self._emitter.select(self("equal", divisor, zero), largest, result)
+
+    def logarithm(self, value: Expr, summand: int) -> Expr:
+        """The natural logarithm plus a number; of zero the smallest of 32 bits, of negative numbers zero."""
+        positive = self("maximum", value, 1)
+        bits = self.bit_length(positive)
+        x = self._shifted_left(positive, self("subtract", self.constant(31), bits))
+        index = self("subtract", self("right_shift", x, 22), 256)
+        slope = self.lookup(np.diff(LOGARITHMS.astype(np.int64)), index)
+        between = self.rounding_shift(self("multiply", slope, self("bitwise_and", x, (1 << 22) - 1)), 22)
+        whole = self("multiply", self("subtract", bits, 1), LOGARITHM_OF_2)
+        result = self("add", self("add", whole, self.lookup(LOGARITHMS, index)), self("add", between, summand))
+        smallest, zero = self.constant(np.iinfo(np.int32).min), self.constant(0)
+        other = self._emitter.select(self("equal", value, zero), smallest, zero)
+        return self._emitter.select(self("greater", value, zero), result, other)
 
     def _limited(self, y: Expr) -> Expr:
         return self("maximum", self("minimum", y, _LARGEST_MULTIPLIER), _ONE)

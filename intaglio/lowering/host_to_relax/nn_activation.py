@@ -14,9 +14,10 @@ from intaglio.interpreter.table_functions import table_function
 from intaglio.interpreter.values import bits_of, quantization, storage_bounds, value_dtype
 from intaglio.ir.locations import describe
 from intaglio.lowering.host_to_relax.emitter import Emitter
-from intaglio.lowering.host_to_relax.fixed_point import requantized
+from intaglio.lowering.host_to_relax.fixed_point import FixedPoint, requantized
 from intaglio.lowering.host_to_relax.registry import rule
 from intaglio.lowering.tvm import Expr
+from intaglio.numerics.fixed_point import LOGARITHM_BITS
 from intaglio.numerics.tables import table_int8, table_int16, table_int16_scale
 
 
@@ -50,6 +51,10 @@ def _tabulated(emitter: Emitter, op: nn.ActivationOp, x: Expr) -> Expr:
         )
     function, bounds = table_function(op), storage_bounds(result, None)
     if dtypes[0] == np.int16:
+        if isinstance(op, nn.LogOp):
+            unit = 2.0**-LOGARITHM_BITS
+            logarithms = FixedPoint(emitter).logarithm(emitter.cast(x, np.int64), round(math.log(kind.scale) / unit))
+            return requantized(emitter, logarithms, unit, op.result)
         scale = table_int16_scale(result.scale, bits_of(result))
         steps = _interpolated(emitter, table_int16(function, kind.scale, scale), x)
         return requantized(emitter, steps, scale / 128, op.result)

@@ -67,12 +67,9 @@ MOVES_ELEMENTS: tuple[type[Operation], ...] = (
     nn.GatherOp,
     nn.SelectOp,
 )
-SPANS_MAGNITUDES: tuple[type[Operation], ...] = (nn.ExpOp, nn.ReciprocalOp)
+SPANS_MAGNITUDES: tuple[type[Operation], ...] = (nn.ExpOp, nn.LogOp, nn.ReciprocalOp)
 """Functions whose results span orders of magnitude, which 8 bits cannot: these, and what reads their results, have
 16-bit activations unless a precision is asked of them."""
-
-STAYS_FLOAT: tuple[type[Operation], ...] = (nn.LogOp,)
-"""Functions that lose the small ones of their arguments, which matter, to any step of these."""
 
 
 def constant_of(value: SSAValue | None) -> nn.ConstantOp | None:
@@ -202,7 +199,7 @@ class Coverage:
         if not (precision.is_integer or isinstance(op, MOVES_ELEMENTS)):
             return False
         real = [value for value in (*op.operands, *op.results) if value not in other_operands(op)]
-        if not all(_is_f32_tensor(value) for value in real) or isinstance(op, STAYS_FLOAT):
+        if not all(_is_f32_tensor(value) for value in real):
             return False
         if refusal(op, precision.activation_bits):
             return False

@@ -14,7 +14,7 @@ from intaglio.dialects import nn
 from intaglio.dialects.nn.types import element
 from intaglio.dialects.quant import ObserveOp, QuantizeCastOp, RequantizeOp
 from intaglio.dialects.quant.ops import DequantizeCastOp, StorageCastOp
-from intaglio.passes.quantization.coverage import KEEPS_RANGE, MOVES_ELEMENTS, OWN_RANGE, STAYS_FLOAT
+from intaglio.passes.quantization.coverage import KEEPS_RANGE, MOVES_ELEMENTS, OWN_RANGE
 from intaglio.passes.quantization.node_settings import precision_of
 from intaglio.passes.quantization.refusals import refusal
 
@@ -56,8 +56,6 @@ def float_reason(op: Operation) -> str:
         return "floats were asked for"
     if not isinstance(op, OWN_RANGE + KEEPS_RANGE + MOVES_ELEMENTS):
         return f"{op.name} has no integer form"
-    if isinstance(op, STAYS_FLOAT):
-        return "small arguments, which matter to it, are lost to any step"
     if (found := refusal(op)) is not None:
         return found
     if moves_only(op):
