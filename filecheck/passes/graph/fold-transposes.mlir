@@ -177,3 +177,15 @@ func.func @negative_broadcast_transpose(%a: tensor<2x3xf32>, %b: tensor<4x3x2xf3
   %y = nn.add %c, %b : (tensor<3x2xf32>, tensor<4x3x2xf32>) -> tensor<4x3x2xf32>
   func.return %y : tensor<4x3x2xf32>
 }
+
+// CHECK-LABEL: func.func @negative_channels_of_a_normalization_stay_last
+// CHECK-NEXT: %s = nn.constant
+// CHECK-NEXT: %t = nn.transpose %x permutation [1, 0]
+// CHECK-NEXT: %y = nn.rms_norm %t scale %s axis 1
+// CHECK-NEXT: func.return %y
+func.func @negative_channels_of_a_normalization_stay_last(%x: tensor<3x2xf32>) -> tensor<2x3xf32> {
+  %s = nn.constant dense<[0.5, 1.0, 2.0]> : tensor<3xf32>
+  %t = nn.transpose %x permutation [1, 0] : (tensor<3x2xf32>) -> tensor<2x3xf32>
+  %y = nn.rms_norm %t scale %s axis 1 epsilon 1.0e-05 : f64 : (tensor<2x3xf32>, tensor<3xf32>) -> tensor<2x3xf32>
+  func.return %y : tensor<2x3xf32>
+}

@@ -81,7 +81,8 @@ class SinkBelowNormalization(RewritePattern):
     """`softmax(transpose(x))` to `transpose(softmax(x))`, and likewise for normalizations along one dimension.
 
     Safe because normalizing along the result's `axis` is normalizing along the input's `permutation[axis]`; scale and
-    offset belong to that dimension.
+    offset belong to that dimension. A normalization along the last dimension stays there: that is where quantization
+    looks for its channels.
     """
 
     def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
@@ -90,6 +91,9 @@ class SinkBelowNormalization(RewritePattern):
             return
         before = op.operands[0].owner
         permutation = permutation_of(before)
+        last = len(permutation) - 1
+        if isinstance(op, nn.AxisNormOp) and op.axis.value.data == last != permutation[last]:
+            return
         axis = IntegerAttr(permutation[op.axis.value.data], i64)
         sink(op, permutation, [before.input, *op.operands[1:]], rewriter, axis=axis)
 
