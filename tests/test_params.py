@@ -1,6 +1,8 @@
 """Parameters of quantization: defaults, immutability, refusals, and TOML."""
 
 import dataclasses
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from intaglio.assignment import read_assignment
 from intaglio.errors import UserError
 from intaglio.params import (
     BiasCorrectionType,
@@ -184,8 +187,6 @@ def test_what_is_written_reads_back(
         .with_split_tensors(switches[2])
         .with_round_weights(switches[3])
     )
-    import tomllib
-
     assert parse_params(tomllib.loads(params_text(params))) == params
 
 
@@ -204,6 +205,20 @@ def test_files_are_read_and_written(tmp_path: Path):
     assert params.custom_quantization_configs == {"logits": NodeConfig(output_int32=True)}
     write_params(path, params)
     assert read_params(path) == params
+
+
+def test_the_files_in_the_documentation_are_right(tmp_path: Path):
+    text = (Path(__file__).parent.parent / "docs" / "quantization.md").read_text(encoding="utf-8")
+    (toml,), (assignment,) = (
+        re.findall(rf"^```{kind}\n(.*?)^```", text, re.DOTALL | re.MULTILINE) for kind in ("toml", "json")
+    )
+    (tmp_path / "params.toml").write_text(toml)
+    params = read_params(tmp_path / "params.toml")
+    assert params.precision == Precision.INT16 and params.smooth_quant_alpha is None
+    assert params.custom_quantization_configs == {"logits/Gemm": NodeConfig(output_int32=True)}
+    (tmp_path / "assignment.json").write_text(assignment)
+    found = read_assignment(tmp_path / "assignment.json")
+    assert found.nodes["logits/Gemm"] == NodeConfig(Precision.INT8, output_int32=True)
 
 
 def test_an_empty_file_is_the_default(tmp_path: Path):
@@ -234,8 +249,6 @@ def test_mistakes_in_files_are_named(tmp_path: Path, text: str, message: str):
     with pytest.raises(UserError) as error:
         read_params(path)
     assert str(error.value).startswith(str(path))
-    import re
-
     assert re.search(message, str(error.value), re.DOTALL)
 
 
