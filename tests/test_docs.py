@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-WALK_THROUGHS = ("adding-a-pass.md", "adding-an-op.md", "analysis.md")
+WALK_THROUGHS = ("adding-a-pass.md", "adding-an-op.md", "analysis.md", "mixed-precision.md")
 # As in Markdown, a fence that is indented by four spaces closes nothing: docstrings have them.
 FENCE = re.compile(
     r"(?:<!-- (?P<directive>file: [^\n]*) -->\n)?^```(?P<language>\w+)\n(?P<body>.*?)^```\n", re.DOTALL | re.MULTILINE

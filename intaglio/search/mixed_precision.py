@@ -13,6 +13,7 @@ found.network.compile("model.igpkg")                 # or: intaglio compile --as
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from contextlib import nullcontext
@@ -257,6 +258,11 @@ def run_search(study: Study, evaluator: NetworkEvaluator, folder: Path, settings
             float_score = _float_score(evaluator, journal)
             options = settings.options
             if settings.allowed_drop is not None:
+                if not math.isfinite(float_score):
+                    raise UserError(
+                        f"the float network scores {float_score}, so that a drop means nothing",
+                        hint="give the score to reach instead: --target-score",
+                    )
                 options = replace(options, target=float_score - settings.allowed_drop)
             result = search(problem, evaluations, options)
     finally:

@@ -15,6 +15,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from intaglio.analysis.error_statistics import finite
 from intaglio.analysis.plots import WIDTH, ticks
 from intaglio.assignment import write_assignment
 from intaglio.files import write_atomically
@@ -45,7 +46,7 @@ def summary(found: MixedPrecision) -> dict[str, Any]:
     """The result as JSON."""
     best = found.result.best
     result: dict[str, Any] = {
-        "float_score": found.float_score,
+        "float_score": finite(found.float_score),
         "target": found.target,
         "stopped": found.result.stopped,
         "evaluations": found.evaluations,
@@ -73,7 +74,7 @@ def summary(found: MixedPrecision) -> dict[str, Any]:
 def _point(found: MixedPrecision, point: Point) -> dict[str, Any]:
     counts = {str(p): point.choice.count(index) for index, p in enumerate(found.problem.precisions)}
     return {
-        "score": point.score,
+        "score": finite(point.score),
         "cost": point.cost,
         "relative_bitops": found.relative_bitops(point),
         "converted_elements": found.conversions(point),
@@ -186,7 +187,7 @@ def page(found: MixedPrecision) -> str:
 
 
 def _curve(found: MixedPrecision) -> str:
-    points = found.result.points
+    points = [point for point in found.result.points if math.isfinite(point.score)]
     if not points:
         return ""
     height, left, right, top, bottom = 320, 64, WIDTH - 12, 12, 290
@@ -210,7 +211,10 @@ def _curve(found: MixedPrecision) -> str:
     if found.target is not None:
         y = place(low_x, found.target)[1]
         parts.append(f'<line class="target" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(point.cost, point.score) for point in found.result.front))
+    line = " ".join(
+        f"{x:.1f},{y:.1f}"
+        for x, y in (place(point.cost, point.score) for point in found.result.front if point in points)
+    )
     parts.append(f'<polyline points="{line}"/>')
     for point in points:
         kind, radius = ("front", 3) if point in found.result.front else ("", 2)

@@ -238,6 +238,18 @@ def test_searching_in_a_quantized_network_is_refused(tiny: Any) -> None:
         calibrated(network, tiny.calibration, PARAMS)
 
 
+def test_a_drop_from_an_infinite_score_is_refused(tiny: Any) -> None:
+    with pytest.raises(UserError, match="the float network scores inf"):
+        choose_precisions(
+            load(tiny.model),
+            tiny.calibration,
+            tiny.evaluation,
+            "snr",
+            params=PARAMS,
+            settings=SearchSettings(candidates=CANDIDATES, allowed_drop=1.0),
+        )
+
+
 def test_data_with_wrong_names_is_refused(tiny: Any, tmp_path: Path) -> None:
     np.savez(tmp_path / "wrong.npz", image=np.zeros((2, 1, 6, 6), np.float32))
     with pytest.raises(UserError, match="image"):
