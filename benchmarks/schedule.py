@@ -140,7 +140,8 @@ def measure_zoo(folder: Path) -> dict[str, Any]:
 def table(rows: Iterable[dict[str, Any]]) -> Iterable[str]:
     """Lines for people."""
     yield (
-        f"{'target':14} {'network':17} {'cycles':>11} {'at most':>11} {'util':>6} {'frames/s':>8} {'MB':>7} {'at most':>7}"
+        f"{'target':14} {'network':17} {'cycles':>11} {'at most':>11} "
+        f"{'util':>6} {'frames/s':>8} {'MB':>7} {'at most':>7}"
     )
     for found in rows:
         yield (
