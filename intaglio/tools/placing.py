@@ -160,11 +160,13 @@ def _stand_in(module: ModuleOp, options: CompileOptions) -> str:
     """Run the phase `calibrate` with stand-in ranges, on a float module."""
     context = make_context()
     for step in PHASES[PHASE_NAMES.index("calibrate")].steps:
+        if not step.when(options):
+            continue
         made = step.make(options)
-        if not isinstance(made, Calibrate):
+        if isinstance(made, Calibrate):
+            write_ranges(module, dict.fromkeys(observers_of(module), STAND_IN_RANGE))
+        else:
             made.apply(context, module)
-    observers = observers_of(module)
-    write_ranges(module, dict.fromkeys(observers, STAND_IN_RANGE))
     return "quantization with stand-in ranges, on which no constraint depends"
 
 

@@ -24,7 +24,7 @@ GEN1 = CompileOptions()
 def model_of(folder: Path, nodes: list[NodeProto], shape: tuple[int | str, ...], *, custom: bool = False) -> Path:
     rng = np.random.default_rng(0)
     constants = {"w": rng.normal(size=(4, 2, 3, 3)).astype(np.float32), "three": np.float32(3), "six": np.float32(6)}
-    constants["zero"] = np.float32(0)
+    constants |= {"zero": np.float32(0), "v": rng.normal(size=(3, 4, 1, 1)).astype(np.float32)}
     used = {name for node in nodes for name in node.input}
     graph = helper.make_graph(
         nodes,
@@ -98,6 +98,21 @@ def test_stand_in_ranges_place_operations_as_calibration_does(example: str, tmp_
         found = expected_placement(phases / f"{phase}.mlir", GEN1)
         assert sorted(map(str, found.places)) == sorted(map(str, compiled.places)), phase
         assert ("stand-in" in found.basis) == (phase < "03")
+
+
+def test_stand_in_ranges_leave_out_what_is_not_asked_for(tmp_path: Path) -> None:
+    """Layers with bounds between them, of which `equalize-channels` would make other operations."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], name="conv", pads=[1, 1, 1, 1]),
+        helper.make_node("Clip", ["c", "zero", "six"], ["k"], name="clip"),
+        helper.make_node("Conv", ["k", "v"], ["y"], name="again"),
+    ]
+    path = model_of(tmp_path, nodes, (1, 2, 8, 8))
+    np.savez(tmp_path / "data.npz", x=np.random.default_rng(0).normal(size=(4, 2, 8, 8)).astype(np.float32))
+    compile_model(path, tmp_path / "a.mlir", CompileOptions(calibration=tmp_path / "data.npz"), compile_to="partition")
+    compiled, expected = expected_placement(tmp_path / "a.mlir", GEN1), expected_placement(path, GEN1)
+    assert sorted(map(str, expected.places)) == sorted(map(str, compiled.places))
+    assert "nn.minimum" not in {place.kind for place in expected.places}
 
 
 def test_a_package_says_the_same_of_the_host(tmp_path: Path) -> None:
