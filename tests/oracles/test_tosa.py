@@ -234,6 +234,11 @@ def one(op: str) -> ModuleOp:
             "func.return %y : tensor<1x5x5x1x!q>\n}",
             "pooling with dilation",
         ),
+        (
+            "func.func @main(%x: tensor<4x!w>) -> tensor<4x!w> {\n%y = nn.log %x : (tensor<4x!w>) -> tensor<4x!w>\n"
+            "func.return %y : tensor<4x!w>\n}",
+            "no interpolated table",
+        ),
     ],
 )
 def test_what_tosa_cannot_say_is_named(text: str, message: str):

@@ -1,4 +1,4 @@
-"""Whole int8 networks, exported to TOSA, give the same integers in the reference model and in the interpreter.
+"""Whole networks of 8 and 16 bits, exported to TOSA: the reference model gives the interpreter's integers.
 
 Every tensor is compared, not the last one alone: two scores of a classifier hide most mistakes before them.
 """
@@ -88,8 +88,9 @@ def test_a_network_of_the_zoo(zoo: ModuleType, name: str):
     compare(module, list(islice(entry.samples("eval"), NETWORKS[name])))
 
 
+@pytest.mark.parametrize("precision", ["a8w8", "a16w8"])
 @pytest.mark.parametrize("name", ["fashion_resnet8", "ppocr_cls"])
-def test_an_example(name: str):
+def test_an_example(name: str, precision: str):
     folder = EXAMPLES / name
-    module = quantized(folder / "model.onnx", samples_of(folder / "calibration.npz", 8))
+    module = quantized(folder / "model.onnx", samples_of(folder / "calibration.npz", 8), precision)
     compare(module, samples_of(folder / "evaluation.npz", 2), validate=True)
