@@ -126,6 +126,8 @@ def table(writer: Writer, op: nn.ActivationOp) -> Value:
         return _lookup(writer, value, entries) if bits_of(result) == 8 else _wide_lookup(writer, value, entries)
     if bits_of(kind) != 16:
         raise unsupported(op, f"a table of {storage(kind)}")
+    if isinstance(op, nn.LogOp):
+        raise unsupported(op, "logarithms of 16-bit values are no interpolated table")
     scale = table_int16_scale(result.scale, bits_of(result))
     entries = table_int16(function, kind.scale, scale)
     steps = writer.op("table", [value, writer.constant(entries, "i16")], value.shape, "i32")

@@ -150,7 +150,9 @@ def division(op: nn.DivOp, quantizer: Quantizer) -> None:
     reciprocals = (1.0 / array_of(divisor.value).astype(np.float64)).astype(np.float32)
     kind = quantizer.type_of_range(*range_of(reciprocals))
     lhs, rhs = quantizer.activation(op.lhs), quantizer.constant(divisor, reciprocals, kind)
-    quantizer.replace(op, nn.MulOp(lhs, rhs, quantizer.result_type(op.result), clamp=op.clamp))
+    product = nn.MulOp(lhs, rhs, quantizer.result_type(op.result), clamp=op.clamp)
+    product.attributes.update(op.attributes)
+    quantizer.replace(op, product)
 
 
 @rule(nn.ReciprocalOp)
@@ -162,7 +164,9 @@ def reciprocal(op: nn.ReciprocalOp, quantizer: Quantizer) -> None:
     block, _ = defining_block(op.result)
     block.insert_op_before(one, op)
     lhs = quantizer.constant(one, array_of(one.value), quantizer.type_of_range(0.0, 1.0))
-    quantizer.replace(op, nn.DivOp(lhs, quantizer.activation(op.input), quantizer.result_type(op.result)))
+    quotient = nn.DivOp(lhs, quantizer.activation(op.input), quantizer.result_type(op.result))
+    quotient.attributes.update(op.attributes)
+    quantizer.replace(op, quotient)
     one.detach()
     one.erase()
 
