@@ -95,13 +95,13 @@ def samples(count: int, seed: int) -> list[np.ndarray]:
     return list(np.random.default_rng(seed).normal(size=(count, 2, 8)).astype(np.float32))
 
 
-def quantized(name: str, precision: str):
+def quantized(name: str, precision: str, mode: str = "shift"):
     text = f"func.func @main(%x: {X}) -> {X} {{\n{BODIES[name]}\nfunc.return %y : {X}\n}}"
     module = parse_module(text)
     reference = Interpreter(module.clone())
     InsertObservers().apply(make_context(), module)
     record_ranges(module, [{"input0": sample} for sample in samples(64, 0)])
-    Quantize(precision=precision).apply(make_context(), module)
+    Quantize(precision=precision, requantization=mode).apply(make_context(), module)
     return module, reference
 
 
@@ -124,6 +124,12 @@ def test_functions_come_close_to_floats(name, precision, decibels):
     assert sum(isinstance(op, DequantizeCastOp) for op in module.walk()) == 1
     assert sum(isinstance(op, QuantizeCastOp) for op in module.walk()) == 1
     assert noise(module, reference) > decibels
+
+
+@pytest.mark.parametrize(("precision", "decibels"), [("a8w8", 26), ("a16w8", 48)])
+@pytest.mark.parametrize("name", BODIES)
+def test_functions_in_tflite_mode(name, precision, decibels):
+    assert noise(*quantized(name, precision, "tflite")) > decibels
 
 
 def widths(name: str, kind: type) -> set[int]:
