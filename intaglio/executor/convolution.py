@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from intaglio.executor.jit import compiled
 from intaglio.executor.rescaling import ONCE_UP, Scaling, store_row
-from intaglio.executor.tiles import COLUMNS, ROWS, multiply_tile, multiply_tile_to_bytes
+from intaglio.executor.tiles import COLUMNS, ROWS, filter_channels_to_bytes, multiply_tile, multiply_tile_to_bytes
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -312,6 +312,52 @@ def convolve_depthwise(
                             for c in range(channels):
                                 sums[c] += elements[c] * factors[c]
                 store_row(sums, 0, channels, scaling, result[image, out_y, out_x])
+
+
+@compiled
+def convolve_depthwise_to_bytes(
+    padded: Any, offsets: Any, weights: Any, strides: Any, bias: Any, scaling: Any, result: Any
+) -> None:
+    """Convolve each channel with its own filter, where sums fit 32 bits and are rounded once, halves up, to bytes.
+
+    Args:
+        padded: `[N, H, W * C]` int16, zero point subtracted, padding included, and as many elements more than that in
+            memory as a block of channels has.
+        offsets: int64, distance of each tap's element from the first tap's, in bytes.
+        weights: `[taps, channels]` int32 with an upper half of 0, padded to whole blocks of `COLUMNS`.
+        strides: vertical and horizontal.
+        bias: int32 `[channels]`, padded, as the multipliers and shifts.
+        scaling: from `Rescale.arguments`.
+        result: `[N, OH, OW, C]`, overwritten.
+    """
+    multiplier, shift, _, zero_point, low, high = scaling
+    channels = result.shape[3]
+    row_bytes, element_bytes = padded.strides[1], channels * padded.itemsize
+    spare = np.empty(_COLUMNS, result.dtype)
+    for image in range(result.shape[0]):
+        for out_y in range(result.shape[1]):
+            row_at = padded.ctypes.data + image * padded.strides[0] + out_y * strides[0] * row_bytes
+            for out_x in range(result.shape[2]):
+                row = result[image, out_y, out_x]
+                for first in range(0, channels, _COLUMNS):
+                    is_whole = first + _COLUMNS <= channels
+                    target = row[first:] if is_whole else spare
+                    filter_channels_to_bytes(
+                        row_at + out_x * strides[1] * element_bytes + first * padded.itemsize,
+                        offsets.ctypes.data,
+                        offsets.size,
+                        weights.ctypes.data + first * weights.itemsize,
+                        weights.strides[0],
+                        bias.ctypes.data + 4 * first,
+                        multiplier.ctypes.data + 4 * first,
+                        shift.ctypes.data + 4 * first,
+                        zero_point,
+                        low,
+                        high,
+                        target.ctypes.data,
+                    )
+                    if not is_whole:
+                        row[first:] = spare[: channels - first]
 
 
 @compiled

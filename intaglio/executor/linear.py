@@ -12,9 +12,16 @@ from numpy.typing import NDArray
 
 from intaglio.dialects import nn
 from intaglio.dialects.quant import requantization_mode
-from intaglio.executor.convolution import centered_and_padded, chunks, convolve, convolve_depthwise, multiply
+from intaglio.executor.convolution import (
+    centered_and_padded,
+    chunks,
+    convolve,
+    convolve_depthwise,
+    convolve_depthwise_to_bytes,
+    multiply,
+)
 from intaglio.executor.registry import Constants, Kernel, kernel
-from intaglio.executor.rescaling import TWICE, Rescale, Scaling, in_blocks, rescale_of
+from intaglio.executor.rescaling import ONCE_UP, TWICE, Rescale, Scaling, in_blocks, rescale_of
 from intaglio.executor.tiles import COLUMNS, pack_parts
 from intaglio.interpreter.nn_linear import accumulator_bits, weight_scales
 from intaglio.interpreter.values import quantization, storage_bounds, value_dtype, value_shape
@@ -162,18 +169,53 @@ def _pair(values: Any) -> tuple[int, int]:
 def _depthwise(op: nn.Conv2dOp, layer: _Layer, pads: tuple[int, ...]) -> Kernel:
     top, left, bottom, right = pads
     batch, height, width, channels = value_shape(op.input)
-    dtype_of_sums = np.int32 if layer.is_narrow else np.int64
-    weights = np.ascontiguousarray(np.moveaxis(layer.weights[..., 0], 0, -1).astype(dtype_of_sums))
-    bias, scaling = layer.bias.astype(dtype_of_sums), layer.rescale.arguments
+    padded_height, padded_width = top + height + bottom, left + width + right
     strides, dilations = _pair(op.strides.get_values()), _pair(op.dilations.get_values())
     shape, dtype = value_shape(op.result), value_dtype(op.result)
+    filters = np.moveaxis(layer.weights[..., 0], 0, -1)
+
+    def padded(x: Array) -> Array:
+        # More elements than these, because kernels read whole blocks of channels.
+        memory = np.empty(len(x) * batch * padded_height * padded_width * channels + COLUMNS, np.int16)
+        result = memory[:-COLUMNS].reshape(-1, padded_height, padded_width, channels)
+        centered_and_padded(x.reshape(-1, height, width, channels), layer.zero_point, (top, left), result)
+        return result
+
+    if layer.is_narrow and layer.rescale.rounding == ONCE_UP and dtype.itemsize == 1:
+        places = np.indices(filters.shape[:2]).reshape(2, -1)
+        rows, columns = places[0] * dilations[0], places[1] * dilations[1]
+        offsets = (rows * padded_width + columns) * channels * np.dtype(np.int16).itemsize
+        lower_halves = filters.reshape(-1, channels).astype(np.int32) & 0xFFFF
+        weights = np.zeros((len(lower_halves), -(-channels // COLUMNS) * COLUMNS), np.int32)
+        weights[:, :channels] = lower_halves
+        bias, (multiplier, shift, *others) = layer.in_blocks(1)
+        scaling = (multiplier[0], shift[0], *others)
+
+        def compute_bytes(operands: list[Array]) -> list[Array]:
+            x = operands[0]
+            result = np.empty((len(x), *shape), dtype)
+            images = padded(x)
+            convolve_depthwise_to_bytes(
+                images.reshape(len(images), padded_height, padded_width * channels),
+                offsets,
+                weights,
+                strides,
+                bias[0],
+                scaling,
+                result.reshape(-1, *shape[1:]),
+            )
+            return [result]
+
+        return compute_bytes
+    dtype_of_sums = np.int32 if layer.is_narrow else np.int64
+    wide_filters = np.ascontiguousarray(filters.astype(dtype_of_sums))
+    bias_of_sums, arguments = layer.bias.astype(dtype_of_sums), layer.rescale.arguments
 
     def compute(operands: list[Array]) -> list[Array]:
         x = operands[0]
         result = np.empty((len(x), *shape), dtype)
-        padded = np.empty((len(x) * batch, top + height + bottom, left + width + right, channels), np.int16)
-        centered_and_padded(x.reshape(-1, height, width, channels), layer.zero_point, (top, left), padded)
-        convolve_depthwise(padded, weights, bias, strides, dilations, scaling, result.reshape(-1, *shape[1:]))
+        images = result.reshape(-1, *shape[1:])
+        convolve_depthwise(padded(x), wide_filters, bias_of_sums, strides, dilations, arguments, images)
         return [result]
 
     return compute

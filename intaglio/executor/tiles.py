@@ -137,18 +137,26 @@ def _generate_bytes(context: Any, builder: Any, signature: Any, arguments: Any) 
     """The code of `multiply_tile_to_bytes`: all constants of a column stay in registers while rows are stored."""
     *factors, bias_at, multiplier_at, shift_at, zero_point, low, high, result_at, result_bytes = arguments
     rows = _sums(builder, *factors)
+    parameters = bias_at, multiplier_at, shift_at, zero_point, low, high
+    _store_bytes(builder, rows, parameters, result_at, result_bytes)
+    return context.get_dummy_value()
+
+
+def _store_bytes(
+    builder: Any, rows: list[list[Any]], parameters: tuple[Any, ...], result_at: Any, result_bytes: Any
+) -> None:
+    """Requantize rows of sums with one rounding, halves up, and store them."""
+    *addresses, zero_point, low, high = parameters
     narrow, wide = _llvm.VectorType(_WORD, LANES), _llvm.VectorType(_SIZE, LANES)
     stored = _llvm.VectorType(_llvm.IntType(8), LANES)
     zeros, lows, highs = (_broadcast(builder, scalar, wide) for scalar in (zero_point, low, high))
     for vector in range(_VECTORS):
         place = _constant(_SIZE, vector * _VECTOR_BYTES)
-        bias, multiplier, shift = (
-            _load(builder, builder.add(address, place), narrow, 4) for address in (bias_at, multiplier_at, shift_at)
-        )
+        bias, multiplier, shift = (_load(builder, builder.add(address, place), narrow, 4) for address in addresses)
         multipliers, shifts = builder.sext(multiplier, wide), builder.zext(shift, wide)
         halves = builder.shl(_constant(wide, [1] * LANES), builder.sub(shifts, _constant(wide, [1] * LANES)))
-        for row in range(ROWS):
-            total = builder.sext(builder.add(rows[row][vector], bias), wide)
+        for row, sums in enumerate(rows):
+            total = builder.sext(builder.add(sums[vector], bias), wide)
             scaled = builder.ashr(builder.add(builder.mul(total, multipliers), halves), shifts)
             scaled = builder.add(scaled, zeros)
             scaled = builder.select(builder.icmp_signed("<", scaled, lows), lows, scaled)
@@ -156,7 +164,80 @@ def _generate_bytes(context: Any, builder: Any, signature: Any, arguments: Any) 
             offset = builder.add(builder.mul(result_bytes, _constant(_SIZE, row)), _constant(_SIZE, vector * LANES))
             address = builder.inttoptr(builder.add(result_at, offset), stored.as_pointer())
             builder.store(builder.trunc(scaled, stored), address).align = 1
+
+
+def _generate_channels(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """The code of `filter_channels_to_bytes`: a loop over taps with the sums as variables."""
+    x_at, offsets_at, taps, weights_at, weight_bytes, *parameters, result_at = arguments
+    half, sums, elements = (
+        _llvm.VectorType(_HALF, LANES),
+        _llvm.VectorType(_WORD, LANES),
+        _llvm.VectorType(_HALF, 2 * LANES),
+    )
+    before = builder.block
+    loop, after = builder.append_basic_block("taps"), builder.append_basic_block("after")
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    tap = builder.phi(_SIZE)
+    tap.add_incoming(_constant(_SIZE, 0), before)
+    totals = [builder.phi(sums) for _ in range(_VECTORS)]
+    offset = _load(builder, builder.add(offsets_at, builder.mul(tap, _constant(_SIZE, 8))), _SIZE, 8)
+    source, weight = builder.add(x_at, offset), builder.add(weights_at, builder.mul(tap, weight_bytes))
+    results: list[Any] = []
+    for vector in range(_VECTORS):
+        place = _constant(_SIZE, vector * 2 * LANES)
+        # Each element is a pair with zero.
+        x = builder.bitcast(builder.zext(_load(builder, builder.add(source, place), half, 2), sums), elements)
+        place = _constant(_SIZE, vector * _VECTOR_BYTES)
+        factors = _load(builder, builder.add(weight, place), elements, 4)
+        results.append(builder.add(totals[vector], _multiply_pairs(builder, x, factors, sums)))
+    following = builder.add(tap, _constant(_SIZE, 1))
+    tap.add_incoming(following, loop)
+    for total, result in zip(totals, results, strict=True):
+        total.add_incoming(_constant(sums, [0] * LANES), before)
+        total.add_incoming(result, loop)
+    builder.cbranch(builder.icmp_signed("<", following, taps), loop, after)
+    builder.position_at_end(after)
+    _store_bytes(builder, [results], tuple(parameters), result_at, _constant(_SIZE, 0))
     return context.get_dummy_value()
+
+
+@_intrinsic
+def filter_channels_to_bytes(
+    typing_context: Any,
+    x: Any,
+    offsets: Any,
+    taps: Any,
+    weights: Any,
+    weight_bytes: Any,
+    bias: Any,
+    multiplier: Any,
+    shift: Any,
+    zero_point: Any,
+    low: Any,
+    high: Any,
+    result: Any,
+) -> Any:
+    """Filter `COLUMNS` channels at one position, each by its own weights, and store them; inside compiled code.
+
+    The arguments are integers of the size of a pointer, and sums with bias must fit 32 bits.
+
+    Args:
+        typing_context: Numba's; not given by the caller.
+        x: address of the int16 element that the first tap meets in the first channel.
+        offsets: address of the distance in bytes of each tap's element from that, int64.
+        taps: number of taps, at least 1.
+        weights: address of the weights `[taps, channels]`, int32 whose upper half is 0.
+        weight_bytes: distance of the rows of weights.
+        bias: see `multiply_tile_to_bytes`, and so on to `high`.
+        multiplier: see there.
+        shift: see there.
+        zero_point: see there.
+        low: see there.
+        high: see there.
+        result: address of the first byte of `COLUMNS` bytes.
+    """
+    return _types.void(*[_types.intp] * 12), _generate_channels
 
 
 @_intrinsic
