@@ -1,7 +1,7 @@
 // RUN: intaglio-opt %s -p quantize --split-input-file | filecheck %s
 
 // A result is stored as wide as its widest reader wants it; who wants less gets it by one requantize. 1.27 / 127 and
-// 327.67 / 32767 by hand.
+// 1.0 / 32767 by hand: no value of tanh is beyond 1.
 
 // CHECK-LABEL: func.func @mixed
 // CHECK-NEXT: [[x:%.*]] = quant.qcast %x : tensor<4xf32> to tensor<4x!quant.uniform<i8:f32, 0.0099{{[0-9]*}}:-1>>
@@ -27,12 +27,13 @@ func.func @mixed(%x: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>, tensor<4xf
 
 // -----
 
-// Values with common parameters have one width, that of the widest reader of any of them.
+// Values with common parameters have one width, that of the widest reader of any of them. 16 bits hold twice the
+// calibrated range: 2 * 327.67 / 32767.
 
 // CHECK-LABEL: func.func @moved
 // CHECK:      quant.qcast %x : tensor<4xf32> to tensor<4x!quant.uniform<i8
-// CHECK:      [[y:%.*]] = nn.relu {{.*}} -> tensor<4x!quant.uniform<i16:f32, 0.0099{{[0-9]*}}>>
-// CHECK-NEXT: [[z:%.*]] = nn.reshape [[y]] : {{.*}} -> tensor<2x2x!quant.uniform<i16:f32, 0.0099{{[0-9]*}}>>
+// CHECK:      [[y:%.*]] = nn.relu {{.*}} -> tensor<4x!quant.uniform<i16:f32, 0.0199{{[0-9]*}}>>
+// CHECK-NEXT: [[z:%.*]] = nn.reshape [[y]] : {{.*}} -> tensor<2x2x!quant.uniform<i16:f32, 0.0199{{[0-9]*}}>>
 // CHECK-NEXT: nn.tanh [[z]] {quant.precision = "a16w8"}
 func.func @moved(%x: tensor<4xf32>) -> tensor<2x2xf32> {
   %0 = quant.observe %x {method = "min_max", range = array<f64: 0.0, 327.67>} : tensor<4xf32>
@@ -46,12 +47,12 @@ func.func @moved(%x: tensor<4xf32>) -> tensor<2x2xf32> {
 
 // -----
 
-// 4-bit weights: 0.7 / 7. A 16-bit input has a bias of 48 bits: 0.5 / (0.01 * 0.1). The accumulator may be the result.
+// 4-bit weights: 0.7 / 7. A 16-bit input has a bias of 48 bits: 0.5 / (0.02 * 0.1). The accumulator may be the result.
 
 // CHECK-DAG:   [[w:!.*]] = !quant.uniform<i4<-7:7>:f32:0, {0.1000000{{[0-9]*}},0.2000000{{[0-9]*}}}>
 // CHECK-LABEL: func.func @layers
 // CHECK:       nn.constant dense<{{\[\[}}7, 0], [-7, 5]]> : tensor<2x2xi4>
-// CHECK:       nn.constant dense<[500, -125]> : tensor<2xi48>
+// CHECK:       nn.constant dense<[250, -63]> : tensor<2xi48>
 // CHECK:       nn.dense {{.*}} {quant.precision = "a16w4"} : {{.*}} -> tensor<1x2x!quant.uniform<i16:f32
 // CHECK-NEXT:  quant.dcast
 // CHECK-NEXT:  [[acc:%.*]] = nn.dense {{.*}} {quant.output_int32, quant.per_channel = false} : {{.*}} -> tensor<1x2x!quant.uniform<i32:f32, {{[0-9.e-]*}}>>
@@ -59,7 +60,7 @@ func.func @moved(%x: tensor<4xf32>) -> tensor<2x2xf32> {
 func.func @layers(%x: tensor<1x2xf32>) -> (tensor<1x2xf32>, tensor<1x2xf32>) {
   %0 = quant.observe %x {method = "min_max", range = array<f64: -327.67, 327.67>} : tensor<1x2xf32>
   %w = nn.constant dense<[[0.7, 0.0], [-1.4, 1.0]]> : tensor<2x2xf32>
-  %b = nn.constant dense<[0.5, -0.25]> : tensor<2xf32>
+  %b = nn.constant dense<[0.5, -0.252]> : tensor<2xf32>
   %1 = nn.dense %0, %w bias %b {quant.precision = "a16w4"} : (tensor<1x2xf32>, tensor<2x2xf32>, tensor<2xf32>) -> tensor<1x2xf32>
   %2 = quant.observe %1 {method = "min_max", range = array<f64: -1.0, 1.0>} : tensor<1x2xf32>
   %3 = nn.dense %0, %w bias %b {quant.output_int32, quant.per_channel = false} : (tensor<1x2xf32>, tensor<2x2xf32>, tensor<2xf32>) -> tensor<1x2xf32>

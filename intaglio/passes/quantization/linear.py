@@ -5,7 +5,7 @@ Weights are symmetric in the narrow range (-127 to 127 in 8 bits, -7 to 7 in 4),
 from its largest weight, with two exceptions:
 
 - A bias too large for the integers at that scale would saturate, and a large one leaves the accumulator no room.
-  The channel's scale is enlarged until its bias is at most 2^30 (2^46) in magnitude. Weights lose precision that did
+  The channel's scale is enlarged until its bias is at most 2^30 (2^40) in magnitude. Weights lose precision that did
   not matter: one step of the bias is then `2^-30` of it. A warning names the layer.
   Nor is a bias finer than the smallest normal float32, nor a scale larger than the largest; a bias beyond even that
   saturates.
@@ -32,8 +32,8 @@ from intaglio.dialects.quant import (
 )
 from intaglio.numerics.quantization import choose_weight_scales
 
-BIAS_LIMITS = {32: 1 << 30, 48: 1 << 46}
-"""Largest magnitude of a stored bias by the accumulator's width; the accumulator keeps as much for the products."""
+BIAS_LIMITS = {32: 1 << 30, 48: 1 << 40}
+"""Largest magnitude of a stored bias by the accumulator's width; at least as much is left for the products."""
 
 _EMPTY_CHANNEL_STEPS = 1 << 20
 _SMALLEST_SCALE = float(np.finfo(np.float32).tiny)

@@ -5,7 +5,9 @@ What each operation does with it is in `rules`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,8 +50,11 @@ from intaglio.passes.quantization.node_settings import OUTPUT_INT32, config_of
 from intaglio.passes.quantization.storage_widths import storage_widths
 from intaglio.passes.quantization.units import accumulator_unit
 from intaglio.precision import Precision
+from intaglio.remarks import warn
 
 Range = tuple[float, float]
+
+_LARGEST_FLOAT = float(np.finfo(np.float32).max)
 
 FIXED_RANGES: dict[type[Operation], tuple[float, float]] = {
     nn.SigmoidOp: (0.0, 1.0),
@@ -59,6 +64,19 @@ FIXED_RANGES: dict[type[Operation], tuple[float, float]] = {
     nn.SoftmaxOp: (0.0, 1.0),
 }
 """Bounds that a function never leaves, whatever a hand-written range says."""
+
+EMPTY_RANGE = 0.0, 2.0**-12
+"""The range of values that were all zero.
+
+It is small, so that a layer which reads them has a fine enough unit for its bias, which is all that is left of it.
+"""
+
+WIDE_HEADROOM = 2.0
+"""How far beyond its calibrated range a 16-bit value reaches.
+
+Calibration never sees all that comes. Of 8 bits none can be spared for it, of 16 one is worth less than what
+clipping costs.
+"""
 
 
 def largest_ratio(mode: RequantizationMode, bits: int) -> float:
@@ -115,6 +133,7 @@ class Quantizer:
         self._types: dict[tuple[float, float, int, bool], UniformQuantizedType] = {}
         self._symmetric = self._symmetric_groups()
         self._widths = storage_widths(self.coverage)
+        self._reach: dict[SSAValue, float] = {}
         self._bounds = self._choose_bounds(ranges)
         self._quantized: dict[SSAValue, SSAValue] = {}
         self._requantized: dict[tuple[SSAValue, int], SSAValue] = {}
@@ -125,7 +144,8 @@ class Quantizer:
     def quantize(self, op: Operation, rule: Callable[[Operation, Quantizer], None]) -> None:
         """Apply the rule of an operation; until it is done, operands are read in the operation's precision."""
         self._current = op
-        rule(op, self)
+        with _about(op):
+            rule(op, self)
         self._current = None
 
     @property
@@ -311,16 +331,25 @@ class Quantizer:
             owner = value.owner
             if isinstance(owner, Operation) and (fixed := FIXED_RANGES.get(type(owner))) is not None:
                 low, high = (min(max(bound, fixed[0]), fixed[1]) for bound in (low, high))
-            widen(self.coverage.group(value), low, high)
+            group = self.coverage.group(value)
+            widen(group, low, high)
+            reach = min(WIDE_HEADROOM * max(-low, high), max(_limit_of(value), -low, high))
+            self._reach[group] = max(self._reach.get(group, 0.0), reach)
         for group, (low, high) in self.coverage.constant_ranges():
             widen(group, low, high)
+        for group, pair in bounds.items():
+            if pair == (0.0, 0.0):
+                bounds[group] = EMPTY_RANGE
+                warn(f"{_named(group)} is zero on all calibration data", _place(group))
         self._bounds = bounds
         for op, precision in self.coverage.quantized.items():
             group = self.coverage.group(op.results[0])
             if OUTPUT_INT32 in op.attributes:
                 continue
             width = self._widths[group]
-            finest = self._step(op, width) / largest_ratio(self.coverage.mode, precision.activation_bits)
+            with _about(op):
+                step = self._step(op, width)
+            finest = step / largest_ratio(self.coverage.mode, precision.activation_bits)
             if self._type_of_group(group, width).scale < finest:
                 low, high = min(bounds[group][0], 0.0), max(bounds[group][1], 0.0)
                 steps = 255 if width == 8 else 32767
@@ -355,8 +384,11 @@ class Quantizer:
         return self._type(low, high, self._reading_width() or 8, self.options.activation_symmetric)
 
     def _type_of_group(self, group: SSAValue, bits: int) -> UniformQuantizedType:
-        symmetric = self._symmetric.get(group, self.options.activation_symmetric)
-        return self._type(*self._bounds[group], bits, symmetric)
+        low, high = self._bounds[group]
+        if bits > 8:
+            reach = min(max(self._reach.get(group, 0.0), -low, high), _LARGEST_FLOAT)
+            return self._type(-reach, reach, bits, True)
+        return self._type(low, high, bits, self._symmetric.get(group, self.options.activation_symmetric))
 
     def _type(self, low: float, high: float, bits: int, symmetric: bool) -> UniformQuantizedType:
         """Zero points are for 8 bits; TOSA 1.0 has none where accumulators have 48."""
@@ -399,15 +431,41 @@ def _range_of_value(value: SSAValue, ranges: dict[SSAValue, Range]) -> Range:
     return range_of_value(value, ranges) or _missing_range(value)
 
 
-def _missing_range(value: SSAValue) -> tuple[float, float]:
+def _limit_of(value: SSAValue) -> float:
+    """The magnitude that a value never exceeds, whatever comes: the bound of its function or clamp."""
     owner = value.owner
-    op = owner if isinstance(owner, Operation) else None
-    what = f"the result of {describe(op)}" if op is not None else describe_value(value)
+    if not isinstance(owner, Operation):
+        return math.inf
+    if (fixed := FIXED_RANGES.get(type(owner))) is not None:
+        return max(map(abs, fixed))
+    clamp = owner.properties.get("clamp")
+    return max(map(abs, clamp.bounds)) if isinstance(clamp, nn.ClampAttr) else math.inf
+
+
+def _missing_range(value: SSAValue) -> Range:
     raise UserError(
-        f"{what} has no calibrated range",
-        where=where(op.location) if op is not None else None,
+        f"{_named(value)} has no calibrated range",
+        where=_place(value),
         hint="run insert-observers and calibrate first",
     )
+
+
+@contextmanager
+def _about(op: Operation) -> Generator[None]:
+    """Name the operation whose numbers are not ones that numerics is defined on, such as a weight of NaN."""
+    try:
+        yield
+    except ValueError as error:
+        raise UserError(f"{describe(op)} cannot be quantized: {error}", where=where(op.location)) from error
+
+
+def _named(value: SSAValue) -> str:
+    owner = value.owner
+    return f"the result of {describe(owner)}" if isinstance(owner, Operation) else describe_value(value)
+
+
+def _place(value: SSAValue) -> str | None:
+    return where(value.owner.location) if isinstance(value.owner, Operation) else None
 
 
 def _stored(values: np.ndarray, kind: UniformType) -> np.ndarray:

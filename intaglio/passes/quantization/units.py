@@ -29,6 +29,9 @@ def accumulator_unit(op: Operation, scale_of: Callable[[SSAValue], float], bits:
         op: a float operation that is to be quantized.
         scale_of: the scale of an operand.
         bits: width of the result.
+
+    Returns:
+        The unit; 0 for what is no integer to be requantized, such as a table's entry.
     """
     match op:
         case nn.MulOp() | nn.MatmulOp():
@@ -47,6 +50,8 @@ def accumulator_unit(op: Operation, scale_of: Callable[[SSAValue], float], bits:
         case nn.ReciprocalOp():
             return 2.0 ** -(QUOTIENT_BITS[8] + 7) / scale_of(op.input)
         case nn.CastOp():
+            return 0.0
+        case nn.ActivationOp() if isinstance(op, nn.TABLE_OPS):
             return 0.0
         case _ if isinstance(op, KEEPS_RANGE + MOVES_ELEMENTS):
             return 0.0
