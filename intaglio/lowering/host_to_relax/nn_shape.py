@@ -9,13 +9,13 @@ import numpy as np
 
 from intaglio.dialects import nn
 from intaglio.dialects.nn.types import storage_bits
+from intaglio.dialects.quant import requantization_mode
 from intaglio.dialects.weights import array_of
 from intaglio.interpreter.values import quantization, value_dtype, value_shape
 from intaglio.lowering.host_to_relax.emitter import Emitter
 from intaglio.lowering.host_to_relax.registry import rule
 from intaglio.lowering.tvm import Expr
 from intaglio.numerics.quantization import quantize
-from intaglio.numerics.rescaling import rescaling
 
 
 @rule(nn.ConstantOp)
@@ -93,12 +93,13 @@ def gather(emitter: Emitter, op: nn.GatherOp, operands: list[Expr]) -> list[Expr
 @rule(nn.ResizeOp)
 def resize(emitter: Emitter, op: nn.ResizeOp, operands: list[Expr]) -> list[Expr]:
     """Mix elements in rows, then in columns."""
-    x, dtype, stored = operands[0], value_dtype(op.result), quantization(op.input) is not None
+    x, dtype, kind = operands[0], value_dtype(op.result), quantization(op.input)
     mixes = op.mode.data not in nn.NEAREST
-    if stored and mixes:
+    stored = kind is not None and mixes
+    if stored:
         x, dtype = emitter.cast(x, np.int64), np.dtype(np.int64)
     for direction in (0, 1):
-        indices, weights = op.integer_taps(direction) if stored and mixes else op.taps(direction)
+        indices, weights = op.integer_taps(direction) if stored else op.taps(direction)
         parts: list[Expr] = []
         for tap in range(indices.shape[1]):
             index = emitter.constant(indices[:, tap], "int64")
@@ -108,9 +109,10 @@ def resize(emitter: Emitter, op: nn.ResizeOp, operands: list[Expr]) -> list[Expr
                 part = emitter.multiply(part, emitter.constant(column, dtype))
             parts.append(part)
         x = reduce(emitter.add, parts)
-    if stored and mixes:
+    if kind is not None and mixes:
         # In units of the result, without its zero point, which all elements have in them.
-        multiplier, shift = rescaling(wide=storage_bits(op.input) > 8).multiplier(1 / prod(op.units.get_values()))
-        scaled, limits = emitter.apply_scale(x, int(multiplier), int(shift)), np.iinfo(value_dtype(op.result))
-        x = emitter.cast(emitter.limit(scaled, limits.min, limits.max, "int64"), value_dtype(op.result))
+        factor, wide = 1 / prod(op.units.get_values()), storage_bits(op.input) > 8
+        scaled = emitter.rescale(x, factor, requantization_mode(op), wide=wide)
+        limited = emitter.limit(scaled, kind.storage_min, kind.storage_max, "int64")
+        x = emitter.cast(limited, value_dtype(op.result))
     return [x]
