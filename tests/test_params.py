@@ -32,7 +32,6 @@ from intaglio.params_file import params_text, parse_params, read_params, read_to
 
 
 def test_defaults_are_asymmetric_activations_and_symmetric_weights_per_channel():
-    assert default_quantization.calibration_method == MinMaxMethod()
     assert default_quantization.activation_quantization_scheme == quantization_scheme(True, False, bits=8)
     assert default_quantization.weight_quantization_scheme == quantization_scheme(False, True, bits=8)
     assert default_quantization.requantization_mode == "shift"
@@ -47,16 +46,18 @@ def test_int16_has_wide_activations_and_narrow_weights():
 
 def test_builders_leave_the_original_alone():
     symmetric = quantization_scheme(asymmetric=False, per_channel=False)
-    changed = default_quantization.with_activation_quantization(symmetric).with_weight_quantization(symmetric)
+    params = QuantizationParams()
+    changed = params.with_activation_quantization(symmetric).with_weight_quantization(symmetric)
     assert changed.activation_quantization_scheme == changed.weight_quantization_scheme == symmetric
-    assert default_quantization == QuantizationParams()
+    assert params == QuantizationParams()
     with pytest.raises(dataclasses.FrozenInstanceError):
-        default_quantization.calibration_method = MinMaxMethod()  # type: ignore[misc]
+        params.calibration_method = MinMaxMethod()  # type: ignore[misc]
 
 
 def test_each_builder_changes_its_field():
     params = (
-        default_quantization.with_requantization_mode("tflite")
+        QuantizationParams()
+        .with_requantization_mode("tflite")
         .with_bias_correction()
         .with_channel_equalization()
         .with_smooth_quant(alpha=None)
