@@ -25,6 +25,7 @@ from intaglio.ir.parsing import read_module
 from intaglio.ir.printing import WEIGHTS_FILE, weights_in, write_module
 from intaglio.ir.verification import verify_module
 from intaglio.lowering.host_to_relax import check_host_function
+from intaglio.params import BiasCorrectionType
 from intaglio.passes.calibration.apply_ranges import apply_ranges
 from intaglio.passes.calibration.calibrate import Calibrate, record_ranges
 from intaglio.passes.calibration.statistics import Grid
@@ -33,6 +34,7 @@ from intaglio.passes.manager import InvalidIRError
 from intaglio.passes.partition.placement import HOST, TARGET, fail_on_host
 from intaglio.passes.quantization.correct_bias import CorrectBias, correct_biases
 from intaglio.passes.quantization.quantized_models import is_quantized
+from intaglio.passes.quantization.round_weights import RoundWeights, round_weights
 from intaglio.phases import (
     PHASE,
     PHASE_NAMES,
@@ -40,6 +42,7 @@ from intaglio.phases import (
     CompileOptions,
     Phase,
     Samples,
+    corrects_bias,
     needs_ranges,
     phase_index,
     scales_channels,
@@ -245,9 +248,7 @@ def run_phase(module: ModuleOp, phase: Phase, options: CompileOptions, progress:
         check_compilable(module)
     if phase.name == "calibrate":
         check_calibration(module, options, phase_index(phase.name, where="phase"), len(PHASES))
-        params = options.params
-        if options.ranges is not None and (params.channel_equalization or params.smooth_quant or params.split_tensors):
-            remark("ranges from a file are those of the network as it is: channels keep their units", phase.name)
+        _remark_on_ranges(options)
     quantizes = phase.name in ("calibrate", "quantize")
     context = make_context()
     for step in () if quantizes and _skips_quantization(module, options) else phase.steps:
@@ -256,13 +257,11 @@ def run_phase(module: ModuleOp, phase: Phase, options: CompileOptions, progress:
         current = step.make(options)
         if isinstance(current, Calibrate):
             _calibrate(module, options, current, progress)
-        elif isinstance(current, CorrectBias):
-            samples = _samples(module, options)
-            if current.iterative and samples is None:
-                raise UserError(
-                    "the iterative correction of biases needs calibration data", hint="--calibration DATA.npz"
-                )
-            correct_biases(module, current.quantize, samples if current.iterative else None)
+        elif isinstance(current, RoundWeights):
+            round_weights(module, current.quantize, _needed_samples(module, options, "rounding of weights by results"))
+        elif isinstance(current, CorrectBias) and current.iterative:
+            samples = _needed_samples(module, options, "iterative correction of biases")
+            correct_biases(module, current.quantize, samples)
         else:
             current.apply(context, module)
     try:
@@ -276,12 +275,30 @@ def run_phase(module: ModuleOp, phase: Phase, options: CompileOptions, progress:
     module.attributes[PHASE] = StringAttr(phase.name)
 
 
+def _remark_on_ranges(options: CompileOptions) -> None:
+    """Say what ranges from a file rule out."""
+    if options.ranges is None:
+        return
+    params = options.params
+    if params.channel_equalization or params.smooth_quant or params.split_tensors:
+        remark("ranges from a file are those of the network as it is: channels keep their units", str(options.ranges))
+    if params.bias_correction is not BiasCorrectionType.NONE and not corrects_bias(options):
+        remark("ranges say nothing of means: biases are not corrected", str(options.ranges))
+
+
 def _samples(module: ModuleOp, options: CompileOptions) -> Samples | FileSamples | None:
     data = options.calibration
     if not isinstance(data, str | Path):
         return data
     inputs, _ = interface(main_function(module))
     return load_samples(data, {tensor.name: tensor.shape for tensor in inputs})
+
+
+def _needed_samples(module: ModuleOp, options: CompileOptions, what: str) -> Samples | FileSamples:
+    samples = _samples(module, options)
+    if samples is None:
+        raise UserError(f"the {what} needs calibration data", hint="--calibration DATA.npz")
+    return samples
 
 
 def _calibrate(module: ModuleOp, options: CompileOptions, step: Calibrate, progress: Progress | None) -> None:

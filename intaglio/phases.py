@@ -88,8 +88,13 @@ def scales_channels(options: CompileOptions) -> bool:
 
 
 def corrects_bias(options: CompileOptions) -> bool:
-    """Whether biases are to be corrected for what quantization does to the means of results."""
-    return options.params.bias_correction is not BiasCorrectionType.NONE and needs_ranges(options.params)
+    """Whether biases are to be corrected for what quantization does to the means of results.
+
+    Ranges from a file alone say nothing of means.
+    """
+    is_observed = options.ranges is None or options.calibration is not None
+    asked = options.params.bias_correction is not BiasCorrectionType.NONE
+    return asked and is_observed and needs_ranges(options.params)
 
 
 def _first_observers(options: CompileOptions) -> dict[str, object]:
@@ -127,11 +132,20 @@ def _smoothing(options: CompileOptions) -> dict[str, object]:
     return {"alpha": options.params.smooth_quant_alpha}
 
 
-def _correction(options: CompileOptions) -> dict[str, object]:
-    iterative = options.params.bias_correction is BiasCorrectionType.ITERATIVE
+def rounds_weights(options: CompileOptions) -> bool:
+    """Whether weights are to be rounded by the error of results on data."""
+    return options.params.round_weights and needs_ranges(options.params)
+
+
+def _rounding(options: CompileOptions) -> dict[str, object]:
     found = _quantization(options)
     del found["requantization"]
-    return {"iterative": iterative, "data": _data(options) if iterative else None, **found}
+    return {"data": _data(options), **found}
+
+
+def _correction(options: CompileOptions) -> dict[str, object]:
+    iterative = options.params.bias_correction is BiasCorrectionType.ITERATIVE
+    return {"iterative": iterative, **_rounding(options), "data": _data(options) if iterative else None}
 
 
 def _quantization(options: CompileOptions) -> dict[str, object]:
@@ -247,6 +261,7 @@ PHASES: tuple[Phase, ...] = (
         "nn on quantized types, or in bfloat16, with casts at the edges",
         (
             Step("assign-precision", _precisions, when=lambda options: bool(options.params.node_configs)),
+            Step("round-weights", _rounding, when=rounds_weights),
             Step("correct-bias", _correction, when=corrects_bias),
             Step("quantize", _quantization),
         ),

@@ -22,7 +22,7 @@ from intaglio.errors import UserError
 from intaglio.ir.parsing import read_module
 from intaglio.ir.printing import print_module
 from intaglio.ir.verification import verify_module
-from intaglio.params import default_quantization
+from intaglio.params import QuantizationParams, default_quantization
 from intaglio.passes.base import pass_modules
 from intaglio.passes.calibration.observers import observers_of
 from intaglio.passes.calibration.ranges_file import CalibratedRange, write_ranges_file
@@ -143,13 +143,15 @@ def test_parameters_reach_the_passes() -> None:
     assert (quantize.precision, quantize.requantization) == ("a16w8", "tflite")
     assert found["calibrate"].bits == 16 and found["insert-observers"].channels
     assert "equalize-channels" in found
-    default = [item.name for phase in PHASES for item in parse_pipeline(phase.pipeline(CompileOptions()))]
-    assert not {"assign-precision", "equalize-channels"} & set(default)
+    plain = CompileOptions(params=QuantizationParams())
+    names = [item.name for phase in PHASES for item in parse_pipeline(phase.pipeline(plain))]
+    repairs = {"equalize-channels", "smooth-quant", "split-tensors", "round-weights", "correct-bias"}
+    assert not (repairs | {"assign-precision"}) & set(names)
 
 
 def test_repairs_read_samples_that_come_once() -> None:
-    """Units of channels, ranges, and the iterative correction of biases: three readings of the first samples."""
-    params = default_quantization.with_channel_equalization().with_bias_correction("iterative")
+    """Units of channels, ranges, rounding of weights, iterative correction of biases: all read the first samples."""
+    params = default_quantization.with_channel_equalization().with_bias_correction("iterative").with_round_weights()
     images = load_samples(EXAMPLES / "fashion_resnet8" / "calibration.npz", {"input": (1, 1, 28, 28)})
     once = ({"input": sample["input"]} for sample in itertools.islice(images, 6))
     options = CompileOptions(calibration=once, params=params)
@@ -163,8 +165,9 @@ def test_repairs_read_samples_that_come_once() -> None:
 
 
 def test_ranges_from_a_file_keep_channels_in_their_units(tmp_path: Path) -> None:
-    options = CompileOptions(calibration=EXAMPLES / "fashion_resnet8" / "calibration.npz")
-    module = import_phase(EXAMPLES / "fashion_resnet8" / "model.onnx", options)
+    model, data = (EXAMPLES / "fashion_resnet8" / name for name in ("model.onnx", "calibration.npz"))
+    options = CompileOptions(calibration=data, params=QuantizationParams())
+    module = import_phase(model, options)
     for phase in PHASES[1:3]:
         run_phase(module, phase, options)
     ranges = {
@@ -173,12 +176,13 @@ def test_ranges_from_a_file_keep_channels_in_their_units(tmp_path: Path) -> None
         if op.calibrated_range
     }
     write_ranges_file(tmp_path / "ranges.json", ranges)
-    options = CompileOptions(ranges=tmp_path / "ranges.json", params=default_quantization.with_channel_equalization())
-    module = import_phase(EXAMPLES / "fashion_resnet8" / "model.onnx", options)
+    params = QuantizationParams().with_channel_equalization().with_bias_correction()
+    options = CompileOptions(ranges=tmp_path / "ranges.json", params=params)
+    module = import_phase(model, options)
     with collecting() as remarks:
         for phase in PHASES[1:3]:
             run_phase(module, phase, options)
-    assert "channels keep their units" in str(remarks[0])
+    assert "channels keep their units" in str(remarks[0]) and "biases are not corrected" in str(remarks[1])
 
 
 def test_bfloat16_needs_no_calibration() -> None:
