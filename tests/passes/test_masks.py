@@ -7,6 +7,7 @@ import pytest
 
 from intaglio.dialects import nn
 from intaglio.dialects.quant import ObserveOp, UniformQuantizedType
+from intaglio.dialects.weights import array_of
 from intaglio.interpreter import Interpreter
 from intaglio.ir.context import make_context
 from intaglio.ir.parsing import parse_module
@@ -166,6 +167,20 @@ def test_the_same_sum_read_by_softmax_alone_is_limited():
     module = parse_module(READ_BY_OTHERS.replace("%READ", "%3"))
     Quantize().apply(make_context(), module)
     assert stored_range(module, nn.AddOp)[0] == pytest.approx(-1 - 8 - np.log(4), abs=0.1)
+
+
+@pytest.mark.parametrize("where", ["network", "sum"])
+def test_negative_masks_of_what_stays_in_floats_keep_their_numbers(where):
+    text = READ_BY_OTHERS.replace("%READ", "%3")
+    if where == "sum":
+        text = text.replace("nn.add %0, %m :", 'nn.add %0, %m {quant.precision = "float"} :')
+    module = parse_module(text)
+    Quantize(precision="float" if where == "network" else "a8w8").apply(make_context(), module)
+    constant = next(op for op in module.walk() if isinstance(op, nn.ConstantOp))
+    assert array_of(constant.value).min() == -500
+    (result, _) = Interpreter(module).run("main", [np.array([0.5, 0.25, 1.0, -1.0], np.float32)])
+    exponentials = np.exp([0.5, 0.25, -499.0, -1.0])
+    np.testing.assert_allclose(result, exponentials / exponentials.sum(), atol=0.02)
 
 
 def test_negative_small_biases_keep_their_range():

@@ -34,6 +34,8 @@ from intaglio.dialects import nn
 from intaglio.dialects.quant import ObserveOp
 from intaglio.dialects.weights import array_of, constant_attr
 from intaglio.ir.locations import describe
+from intaglio.passes.quantization.node_settings import precision_of
+from intaglio.precision import Precision
 from intaglio.remarks import remark
 
 Range = tuple[float, float]
@@ -90,21 +92,25 @@ def needs_no_observer(value: SSAValue) -> bool:
     )
 
 
-def limit_masks(function: func.FuncOp, ranges: dict[SSAValue, Range]) -> None:
+def limit_masks(function: func.FuncOp, ranges: dict[SSAValue, Range], default: Precision) -> None:
     """Limit the masks of a float function, their constants and the ranges of what they are added to.
+
+    What is to compute in floats or bfloat16 keeps its constants.
 
     Args:
         function: without observers; constants are replaced.
         ranges: calibrated ranges by value; those of sums and of masks are set or narrowed.
+        default: precision of operations that none is asked of.
     """
     for op in list(function.body.block.ops):
+        in_integers = (precision_of(op) or default).is_integer
         if isinstance(op, nn.AddOp) and op.clamp is None:
-            _limit_sum(op, ranges)
-        elif isinstance(op, nn.SelectOp):
+            _limit_sum(op, ranges, in_integers=in_integers)
+        elif isinstance(op, nn.SelectOp) and in_integers:
             _limit_selection(op, ranges)
 
 
-def _limit_sum(op: nn.AddOp, ranges: dict[SSAValue, Range]) -> None:
+def _limit_sum(op: nn.AddOp, ranges: dict[SSAValue, Range], *, in_integers: bool) -> None:
     count = softmax_length(op.result)
     if count is None:
         return
@@ -122,10 +128,11 @@ def _limit_sum(op: nn.AddOp, ranges: dict[SSAValue, Range]) -> None:
         if lowest >= least:
             ranges.setdefault(op.result, (low + lowest, high + highest))
             continue
-        if isinstance(mask.owner, nn.ConstantOp):
+        if in_integers and isinstance(mask.owner, nn.ConstantOp):
             _limit_constant(op, op.operands.index(mask), least)
-        elif all(use.operation is op or _is_like(use.operation, op) for use in mask.uses):
+        elif in_integers and all(use.operation is op or _is_like(use.operation, op) for use in mask.uses):
             ranges[mask] = least, highest
+        # A sum of floats may still be cast to integers for softmax.
         ranges[op.result] = low + highest - margin, high + highest
         return
 

@@ -125,7 +125,7 @@ class Quantizer:
         self.options = options
         self._function = function
         ranges = _take_observers(function)
-        limit_masks(function, ranges)
+        limit_masks(function, ranges, options.precision)
         self.coverage = Coverage(function, options.precision)
         for op in self.coverage.quantized:
             replace_constants(op)
