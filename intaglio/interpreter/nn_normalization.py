@@ -10,7 +10,7 @@ from xdsl.dialects.builtin import i8
 
 from intaglio.dialects import nn
 from intaglio.dialects.nn.types import storage_bits
-from intaglio.dialects.quant import UniformQuantizedType, requantization_mode
+from intaglio.dialects.quant import requantization_mode
 from intaglio.interpreter.registry import rule
 from intaglio.interpreter.values import (
     Array,
@@ -36,10 +36,17 @@ def stored(op: nn.SoftmaxOp | nn.AxisNormOp, value: Array, unit: float, *, wide:
     return store(scaled, result.zero_point, *storage_bounds(result, None)).astype(value_dtype(op.result))
 
 
-def _is_of_litert(kind: UniformQuantizedType, result: UniformQuantizedType) -> bool:
-    """Whether the kernel of LiteRT takes these types: 8 bits, and a result in steps of 1/256 from -128 on."""
+def computes_as_litert(op: nn.SoftmaxOp) -> bool:
+    """Whether a softmax is one that the kernel of LiteRT computes, in the mode that follows it.
+
+    That is of 8 bits, and its result in steps of 1/256 from -128 on. Others are computed as in the mode `shift`.
+    """
+    kind, result = quantization(op.input), quantization(op.result)
     return (
-        kind.storage_type == result.storage_type == i8
+        kind is not None
+        and result is not None
+        and requantization_mode(op) is RequantizationMode.TFLITE
+        and kind.storage_type == result.storage_type == i8
         and (result.scale, result.zero_point) == (RESULT_SCALE, RESULT_ZERO_POINT)
         and (result.storage_min, result.storage_max) == (-128, 127)
     )
@@ -51,7 +58,7 @@ def softmax(op: nn.SoftmaxOp, operands: list[Array]) -> list[Array]:
     axis = op.axis.value.data
     kind, result = quantization(op.input), quantization(op.result)
     if kind is not None and result is not None:
-        if requantization_mode(op) is RequantizationMode.TFLITE and _is_of_litert(kind, result):
+        if computes_as_litert(op):
             return [np.moveaxis(tflite_softmax(np.moveaxis(operands[0], axis, -1), kind.scale), -1, axis)]
         probabilities = softmax_probabilities(np.moveaxis(operands[0], axis, -1), kind.scale)
         return [stored(op, np.moveaxis(probabilities, -1, axis), 2.0**-PROBABILITY_BITS)]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from intaglio.dialects import nn
 from intaglio.dialects.nn.types import storage_bits
+from intaglio.interpreter.nn_normalization import computes_as_litert
 from intaglio.interpreter.values import quantization, value_dtype, value_shape
 from intaglio.lowering.host_to_relax.emitter import Emitter
 from intaglio.lowering.host_to_relax.fixed_point import FixedPoint, requantized
 from intaglio.lowering.host_to_relax.registry import rule
+from intaglio.lowering.host_to_relax.tflite_softmax import softmax_of_litert
 from intaglio.lowering.tvm import Expr
 from intaglio.numerics.normalization import NORMALIZED_BITS, normalized_fraction_bits, stored_epsilon
 from intaglio.numerics.softmax import PROBABILITY_BITS, exponential_tables, fraction_bits
@@ -23,6 +25,8 @@ def softmax(emitter: Emitter, op: nn.SoftmaxOp, operands: list[Expr]) -> list[Ex
     """
     rank, axis = len(value_shape(op.result)), op.axis.value.data
     if (kind := quantization(op.input)) is not None:
+        if computes_as_litert(op):
+            return [softmax_of_litert(emitter, operands[0], kind.scale, axis)]
         probabilities = _probabilities(emitter, operands[0], kind.scale, axis, value_shape(op.input)[axis])
         return [requantized(emitter, probabilities, 2.0**-PROBABILITY_BITS, op.result)]
     double = emitter.cast(operands[0], "float64")
