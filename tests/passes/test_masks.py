@@ -183,6 +183,25 @@ def test_negative_masks_of_what_stays_in_floats_keep_their_numbers(where):
     np.testing.assert_allclose(result, exponentials / exponentials.sum(), atol=0.02)
 
 
+def test_negative_biases_that_lower_whole_rows_keep_their_range():
+    """Softmax does not notice a number added to a row, whose probabilities must not become equal."""
+    rows = """
+func.func @main(%x: tensor<2x4xf32>) -> tensor<2x4xf32> {
+  %0 = quant.observe %x {method = "min_max", range = array<f64: -1.0, 1.0>} : tensor<2x4xf32>
+  %m = nn.constant dense<[[0.0], [-50.0]]> : tensor<2x1xf32>
+  %1 = nn.add %0, %m : (tensor<2x4xf32>, tensor<2x1xf32>) -> tensor<2x4xf32>
+  %2 = quant.observe %1 {method = "min_max", range = array<f64: -51.0, 1.0>} : tensor<2x4xf32>
+  %y = nn.softmax %2 axis 1 : (tensor<2x4xf32>) -> tensor<2x4xf32>
+  %3 = quant.observe %y {method = "min_max", range = array<f64: 0.0, 1.0>} : tensor<2x4xf32>
+  func.return %3 : tensor<2x4xf32>
+}
+"""
+    module = parse_module(rows)
+    Quantize().apply(make_context(), module)
+    (result,) = Interpreter(module).run("main", [np.array([[1.0, 0.0, -1.0, 0.5]] * 2, np.float32)])
+    assert (result.argmax(1) == 0).all()
+
+
 def test_negative_small_biases_keep_their_range():
     module = parse_module(READ_BY_OTHERS.replace("%READ", "%3").replace("-500.0", "-9.0").replace("-501.0", "-10.0"))
     Quantize().apply(make_context(), module)

@@ -15,8 +15,9 @@ probability. So with scores from `a` to `b` and a mask of at most `h`,
 - a constant that is selected in the place of scores is limited below at `a - M`.
 
 This holds where only softmax reads the result, changes of shape in between aside, and where the mask comes at least
-that low; a bias of other uses or sizes keeps its range. Rows that are masked altogether get equal probabilities instead
-of those of their scores; nobody reads them. Graded biases keep their differences as long as they matter.
+that low; a bias of other uses or sizes, or that lowers whole rows, keeps its range. Rows that are masked altogether get
+equal probabilities instead of those of their scores; nobody reads them. Graded biases keep their differences as long as
+they matter.
 
 A mask that is known when the network is compiled and has elements of -1000 or less needs no observer, and neither does
 the sum: their ranges follow from that of the scores. Infinite elements are welcome there.
@@ -125,7 +126,7 @@ def _limit_sum(op: nn.AddOp, ranges: dict[SSAValue, Range], *, in_integers: bool
             continue
         if bounds[scores] is None or known_values(scores):
             continue
-        if lowest >= least:
+        if lowest >= least or _shifts_rows(mask, least):
             ranges.setdefault(op.result, (low + lowest, high + highest))
             continue
         if in_integers and isinstance(mask.owner, nn.ConstantOp):
@@ -135,6 +136,15 @@ def _limit_sum(op: nn.AddOp, ranges: dict[SSAValue, Range], *, in_integers: bool
         # A sum of floats may still be cast to integers for softmax.
         ranges[op.result] = low + highest - margin, high + highest
         return
+
+
+def _shifts_rows(mask: SSAValue, least: float) -> bool:
+    """Whether a constant lowers whole rows (along the last dimension) by less than a mask would.
+
+    Softmax does not notice that, whereas limited rows would be all alike.
+    """
+    rows = [array.max(axis=-1) for array in known_values(mask) if array.ndim and array.size]
+    return any(bool(np.any((highest < least) & (highest > NEVER_MEANT))) for highest in rows)
 
 
 def _limit_selection(op: nn.SelectOp, ranges: dict[SSAValue, Range]) -> None:
