@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
-from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr, TensorType
 from xdsl.ir import SSAValue
 
 from intaglio.dialects.quant import is_quantized
@@ -266,6 +266,7 @@ class Executor:
                 int(np.prod(value_shape(value))) * value_dtype(value).itemsize
                 for step in self._plan.steps
                 for value in step.op.results
+                if isinstance(value.type, TensorType)
             ),
             default=1,
         )

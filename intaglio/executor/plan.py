@@ -68,7 +68,8 @@ class Plan:
         rule = self._rule(op)
         if op.results and all(operand in self.constants for operand in op.operands):
             values = guarded(op, rule, [self.constants[operand] for operand in op.operands])
-            self.constants.update(zip(op.results, (row_major(value) for value in values), strict=True))
+            for result, value in zip(op.results, values, strict=True):
+                self.constants[result] = row_major(value) if isinstance(result.type, TensorType) else value
             return
         known = {index: self.constants[o] for index, o in enumerate(op.operands) if o in self.constants}
         builder = find_builder(op)
@@ -76,7 +77,7 @@ class Plan:
             native = builder(op, known) if builder is not None else None
         except (ValueError, UserError):
             native = None  # the rule says the same, with the operation named, when it runs
-        compute = native or _one_by_one(rule, frozenset(known), len(op.results))
+        compute = native or _one_by_one(rule, frozenset(known), op)
         self.steps.append(Step(op, compute, native is not None))
 
     def _rule(self, op: Operation) -> Rule:
@@ -151,8 +152,12 @@ def guarded(op: Operation, compute: Rule, operands: list[Array]) -> list[Array]:
         raise UserError(f"cannot compute {describe(op)}: {error}") from error
 
 
-def _one_by_one(rule: Rule, constant: frozenset[int], results: int) -> Kernel:
-    """A kernel that runs the interpreter's rule for each sample."""
+def _one_by_one(rule: Rule, constant: frozenset[int], op: Operation) -> Kernel:
+    """A kernel that runs the interpreter's rule for each sample.
+
+    What is no tensor, as a sequence of ONNX, stays a list of the samples' values.
+    """
+    is_tensor = [isinstance(result.type, TensorType) for result in op.results]
 
     def compute(operands: list[Array]) -> list[Array]:
         count = max(len(operand) for index, operand in enumerate(operands) if index not in constant)
@@ -160,7 +165,11 @@ def _one_by_one(rule: Rule, constant: frozenset[int], results: int) -> Kernel:
             rule([operand if index in constant else operand[k] for index, operand in enumerate(operands)])
             for k in range(count)
         ]
-        return [np.stack([row_major(row[index]) for row in rows]) for index in range(results)]
+        columns: list[Any] = [[row[index] for row in rows] for index in range(len(is_tensor))]
+        return [
+            np.stack([row_major(value) for value in column]) if tensor else column
+            for column, tensor in zip(columns, is_tensor, strict=True)
+        ]
 
     return compute
 

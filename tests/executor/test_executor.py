@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 import intaglio as ig
+from intaglio.compiler import run_phase
 from intaglio.data import load_samples
 from intaglio.errors import UserError
 from intaglio.executor import Executor
 from intaglio.interpreter import Interpreter
 from intaglio.ir.parsing import parse_module
+from intaglio.phases import PHASE_NAMES, PHASES, CompileOptions
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -28,6 +30,12 @@ func.func @main(%x: !in {onnx.name = "x"}, %y: !in {onnx.name = "y"}) -> (tensor
   func.return %c : tensor<1x4xf32>
 }
 """
+
+
+def digits(count: int) -> list[dict[str, np.ndarray]]:
+    """The first calibration samples of an example."""
+    path = EXAMPLES / "fashion_resnet8" / "calibration.npz"
+    return list(islice(load_samples(path, {"input": (1, 1, 28, 28)}), count))
 
 
 @pytest.fixture
@@ -123,6 +131,30 @@ func.func @main(%x: tensor<2xf32>) -> tensor<2xf32> {
 }""")
     (batch,) = Executor(module).run_batch({"input_0": np.zeros((3, 2), np.float32)}).values()
     np.testing.assert_array_equal(batch, [[1, 2]] * 3)
+
+
+@pytest.mark.parametrize("phase", ["partition", "npu"])
+def test_functions_that_are_called_run_by_their_rules(phase):
+    module = ig.load(EXAMPLES / "fashion_resnet8" / "model.onnx").quantize(digits(8)).module
+    expected = Executor(module).run_batch(digits(2))
+    for current in PHASES[PHASE_NAMES.index("partition") : PHASE_NAMES.index(phase) + 1]:
+        run_phase(module, current, CompileOptions(target="gen1"))
+    actual = Executor(module).run_batch(digits(2))
+    assert {name: array.tobytes() for name, array in actual.items()} == {
+        name: array.tobytes() for name, array in expected.items()
+    }
+
+
+def test_values_that_are_no_tensors():
+    module = parse_module("""
+func.func @main(%x: tensor<2xf32>, %y: tensor<2xf32>) -> tensor<4xf32> {
+  %s = onnx.SequenceConstruct(%x, %y) : (tensor<2xf32>, tensor<2xf32>) -> !onnx.sequence<tensor<*xf32>>
+  %z = onnx.ConcatFromSequence(%s) {axis = 0 : i64} : (!onnx.sequence<tensor<*xf32>>) -> tensor<4xf32>
+  func.return %z : tensor<4xf32>
+}""")
+    x, y = np.arange(12, dtype=np.float32).reshape(2, 3, 2)
+    (result,) = Executor(module).run_batch({"input_0": x, "input_1": y}).values()
+    np.testing.assert_array_equal(result, np.concatenate([x, y], axis=1))
 
 
 @pytest.mark.parametrize("name", ["fashion_resnet8", "ppocr_cls"])
