@@ -24,6 +24,7 @@ from intaglio.dialects.quant import (
 from intaglio.dialects.weights import array_of, constant_attr
 from intaglio.errors import UserError
 from intaglio.interpreter import Interpreter
+from intaglio.interpreter.nn_normalization import computes_as_litert
 from intaglio.ir.context import make_context
 from intaglio.ir.locations import name_of, named
 from intaglio.ir.parsing import parse_module
@@ -379,6 +380,21 @@ def test_average_pools_share_parameters_in_tflite_mode():
         (pooling,) = (op for op in after.walk() if isinstance(op, nn.AvgPool2dOp))
         kinds = {nn.tensor_of(value).get_element_type() for value in (pooling.input, pooling.result)}
         assert (len(kinds) == 1) == shared
+
+
+@pytest.mark.parametrize(
+    ("mode", "precision", "of_litert"), [("tflite", "a8w8", True), ("shift", "a8w8", False), ("tflite", "a16w8", False)]
+)
+def test_softmax_has_the_steps_of_litert_in_tflite_mode(mode: str, precision: str, of_litert: bool):
+    net = Network(0)
+    value = net.add(nn.SoftmaxOp(convolution(net, net.block.args[0]), 3, tensor(1, 8, 8, 8)))
+    net.block.add_op(func.ReturnOp(value))
+    module = ModuleOp([func.FuncOp("main", ([tensor(1, 8, 8, 8)], [value.type]), Region(net.block))])
+    after = quantized(module, list(data(0)), precision=precision, requantization=mode)
+    (softmax,) = (op for op in after.walk() if isinstance(op, nn.SoftmaxOp))
+    kind = nn.tensor_of(softmax.result).get_element_type()
+    assert ((kind.scale, kind.zero_point) == (1 / 256, -128)) == of_litert
+    assert computes_as_litert(softmax) == of_litert
 
 
 @pytest.mark.parametrize("precision", ["a8w8", "a16w8"])

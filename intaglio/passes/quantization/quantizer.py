@@ -78,6 +78,9 @@ Calibration never sees all that comes. Of 8 bits none can be spared for it, of 1
 clipping costs.
 """
 
+LITERT_PROBABILITIES = (0.0, 255 / 256)
+"""What 8 bits hold in steps of 1/256, in which alone the softmax of LiteRT gives its result."""
+
 
 def largest_ratio(mode: RequantizationMode, bits: int) -> float:
     """How many steps of a result one unit of its operation's accumulator may be.
@@ -332,6 +335,12 @@ class Quantizer:
             if isinstance(owner, Operation) and (fixed := FIXED_RANGES.get(type(owner))) is not None:
                 low, high = (min(max(bound, fixed[0]), fixed[1]) for bound in (low, high))
             group = self.coverage.group(value)
+            if (
+                isinstance(owner, nn.SoftmaxOp)
+                and self.coverage.mode is RequantizationMode.TFLITE
+                and self._widths[group] == 8
+            ):
+                low, high = LITERT_PROBABILITIES
             widen(group, low, high)
             reach = min(WIDE_HEADROOM * max(-low, high), max(_limit_of(value), -low, high))
             self._reach[group] = max(self._reach.get(group, 0.0), reach)
