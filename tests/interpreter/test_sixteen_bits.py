@@ -226,20 +226,21 @@ def test_a_mean_of_too_many_words_for_32_bits(run_op, tosa):
 # The requantization mode of TensorFlow Lite.
 
 
-def test_layers_round_twice(run_op, lite, random_stored):
+def test_convolutions_round_twice(run_op, lite, random_stored):
+    """Dense layers round once, see `tests/oracles`."""
     rng = np.random.default_rng(1)
     x_kind, y_kind = uniform(8, 0.02, 11), uniform(8, 0.011, -3)
     scales = np.array([0.01, 0.0123, 0.5])
     w_kind, b_kind = uniform_per_axis(8, 0, scales), uniform_per_axis(32, 0, 0.02 * scales)
     x, w, b = random_stored(rng, (300, 5), x_kind), rng.integers(-127, 128, (3, 5), np.int8), np.array([5, -9, 0])
-    arguments = (x, x_kind), (w, w_kind), (b.astype(np.int32), b_kind)
-    result = TensorType(y_kind, (300, 3))
-    actual = run_op(lambda *v: nn.DenseOp(*v, result), *arguments, mode="tflite")
+    arguments = (x[None, None], x_kind), (w[:, None, None], w_kind), (b.astype(np.int32), b_kind)
+    result = TensorType(y_kind, (1, 1, 300, 3))
+    actual = run_op(lambda *v: nn.Conv2dOp(*v, result), *arguments, mode="tflite")[0, 0]
     totals = (x.astype(int) - 11) @ w.astype(int).T + b
     for (row, o), total in np.ndenumerate(totals):
         expected = lite.multiply(int(total), 0.02 * scales[o] / 0.011) - 3
         assert actual[row, o] == min(max(expected, -128), 127)
-    assert (actual != run_op(lambda *v: nn.DenseOp(*v, result), *arguments)).any()
+    assert (actual != run_op(lambda *v: nn.Conv2dOp(*v, result), *arguments)).any()
 
 
 @pytest.mark.parametrize(("build", "sign"), [(nn.AddOp, 1), (nn.SubOp, -1)])
