@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from xdsl.dialects.builtin import DenseArrayBase, f64
@@ -150,3 +152,24 @@ def test_operations_that_nothing_reads_do_no_harm():
     for precision in PRECISIONS:
         found, _ = quantized(text, INPUTS["usual"], precision, "shift")
         assert np.all(np.isfinite(found))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("operation", "function"),
+    [
+        ("nn.hard_swish %x", lambda x: x * np.clip(x / 6 + 0.5, 0, 1)),
+        ("nn.hard_sigmoid %x alpha 0.2 : f64 beta 0.5 : f64", lambda x: np.clip(0.2 * x + 0.5, 0, 1)),
+    ],
+)
+def test_16_bits_keep_the_corners_of_hard_activations(operation: str, function: Any, mode: str):
+    text = one(operation).replace("1x2xf32", "1x1001xf32")
+    module, context = parse_module(text), make_context()
+    InsertObservers().apply(context, module)
+    x = np.linspace(-40, 40, 1001, dtype=np.float32)[None]
+    record_ranges(module, [{"input0": x}])
+    Quantize(precision="a16w16", requantization=mode).apply(context, module)
+    verify_module(module)
+    (found,) = Interpreter(module).run("main", [x])
+    # A table of 513 entries over twice the range would be wrong by 0.04 at the corners.
+    assert np.abs(found - function(x.astype(np.float64))).max() < 0.004

@@ -127,3 +127,22 @@ func.func @symmetric(%x: tensor<4xf32>) -> tensor<4xf32> {
   %4 = quant.observe %3 {method = "min_max", range = array<f64: 0.0, 1.0>} : tensor<4xf32>
   func.return %4 : tensor<4xf32>
 }
+
+// -----
+
+// The corners of a hard sigmoid are not those of a table of 513 entries: x * 0.25 + 0.5, limited. 8 bits have a table.
+
+// CHECK-LABEL: func.func @corners
+// CHECK:      [[a:%.*]] = nn.constant dense<32767> : tensor<i16> as tensor<!quant.uniform<i16:f32, 7.62{{.*}}e-06>>
+// CHECK-NEXT: [[m:%.*]] = nn.mul {{%.*}}, [[a]] {quant.precision = "a16w8"}
+// CHECK-NEXT: [[b:%.*]] = nn.constant dense<32767> : tensor<i16> as tensor<!quant.uniform<i16:f32, 1.52{{.*}}e-05>>
+// CHECK-NEXT: [[s:%.*]] = nn.add [[m]], [[b]] clamp <0.0, 1.0> {quant.precision = "a16w8"} : {{.*}} -> tensor<4x!quant.uniform<i16:f32, 3.05{{.*}}e-05>> loc("gate")
+// CHECK:      nn.hard_sigmoid {{.*}} loc("negative_gate")
+func.func @corners(%x: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>) {
+  %0 = quant.observe %x {method = "min_max", range = array<f64: -8.0, 8.0>} : tensor<4xf32>
+  %1 = nn.hard_sigmoid %0 alpha 0.25 : f64 beta 0.5 : f64 {quant.precision = "a16w8"} : (tensor<4xf32>) -> tensor<4xf32> loc("gate")
+  %2 = quant.observe %1 {method = "min_max", range = array<f64: 0.0, 1.0>} : tensor<4xf32>
+  %3 = nn.hard_sigmoid %0 alpha 0.25 : f64 beta 0.5 : f64 : (tensor<4xf32>) -> tensor<4xf32> loc("negative_gate")
+  %4 = quant.observe %3 {method = "min_max", range = array<f64: 0.0, 1.0>} : tensor<4xf32>
+  func.return %2, %4 : tensor<4xf32>, tensor<4xf32>
+}

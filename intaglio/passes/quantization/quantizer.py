@@ -219,9 +219,20 @@ class Quantizer:
             self._constants[original, element_type] = op.result
         return self._constants[original, element_type]
 
+    def insert(self, new: Operation) -> SSAValue:
+        """Insert one of several operations that the one at hand becomes; the last one replaces it."""
+        assert self._current is not None
+        new.location = self._current.location
+        if not isinstance(new, nn.ConstantOp):
+            new.attributes.update(self._current.attributes)
+        block, _ = defining_block(self._current.results[0])
+        block.insert_op_before(new, self._current)
+        return new.results[0]
+
     def replace(self, op: Operation, new: Operation) -> None:
-        """Insert the quantized operation that `op` becomes, at its place and with its location."""
+        """Insert the quantized operation that `op` becomes, at its place, with its location and what was asked of it."""
         new.location = op.location
+        new.attributes.update(op.attributes)
         block, _ = defining_block(op.results[0])
         block.insert_op_before(new, op)
         for old_result, new_result in zip(op.results, new.results, strict=True):

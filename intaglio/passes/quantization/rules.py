@@ -26,6 +26,7 @@ from intaglio.passes.quantization.coverage import (
 from intaglio.passes.quantization.linear import accumulator_result_type, quantize_linear
 from intaglio.passes.quantization.node_settings import config_of
 from intaglio.passes.quantization.normalization import quantize_norm
+from intaglio.passes.quantization.piecewise import quantize_piecewise
 from intaglio.passes.quantization.quantizer import Quantizer
 from intaglio.remarks import warn
 
@@ -105,6 +106,15 @@ def linear(op: nn.Conv2dOp | nn.ConvTranspose2dOp | nn.DenseOp, quantizer: Quant
 def own_range(op: Operation, quantizer: Quantizer) -> None:
     """The same operation; each operand keeps its parameters, and the result has those of its range."""
     quantizer.rebuild(op, [quantizer.activation(operand) for operand in op.operands])
+
+
+@rule(nn.HardSigmoidOp, nn.HardSwishOp)
+def hard_activation(op: nn.HardSigmoidOp | nn.HardSwishOp, quantizer: Quantizer) -> None:
+    """A table of 8-bit values; of 16-bit ones a few operations, because a table would cut the corners off."""
+    if quantizer.precision.activation_bits > 8:
+        quantize_piecewise(op, quantizer)
+    else:
+        own_range(op, quantizer)
 
 
 @rule(nn.MaximumOp, nn.MinimumOp)
