@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from xdsl.context import Context
 from xdsl.dialects import func
-from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.dialects.builtin import ArrayAttr, ModuleOp, StringAttr
 from xdsl.ir import Block, Region
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
@@ -29,10 +29,13 @@ from intaglio.dialects.npu.program import tensor_bytes
 from intaglio.errors import UserError
 from intaglio.ir.locations import where
 from intaglio.lowering.tiling.network import read_network
-from intaglio.lowering.tiling.schedule import PackedNetwork, pack_network, schedule
+from intaglio.lowering.tiling.schedule import PackedNetwork, describe_plan, pack_network, plan_of, schedule
 from intaglio.passes.npu.allocation import allocate, ranges_of
 from intaglio.passes.partition.placement import ACCELERATOR, TARGET, device_of
 from intaglio.targets.target import Target, load_target
+
+SCHEDULE = "npu.schedule"
+"""Attribute of a program: its cascades, and the tensors that go to DRAM, in words."""
 
 _SHARES = (16, 15, 14, 13, 12, 10, 8, 6, 4, 2)
 """Sixteenths of the scratchpad to plan with, tried until addresses can be found for all buffers."""
@@ -97,7 +100,10 @@ def _scheduled(function: func.FuncOp, name: str, packed: PackedNetwork, capacity
     for index, argument in enumerate(block.args):
         given = function.body.block.args[index].name_hint if index < count else None
         argument.name_hint = given or (f"input{index}" if index < count else f"output{index - count}")
-    block.add_ops(schedule(packed, capacity, block.args[:count], block.args[count:]))
+    plan = plan_of(packed, capacity)
+    block.add_ops(schedule(packed, plan, block.args[:count], block.args[count:]))
     program = npu.ProgramOp(function.sym_name.data, kind, name, Region(block))
     program.location = function.location
+    if lines := describe_plan(packed, plan):
+        program.attributes[SCHEDULE] = ArrayAttr([StringAttr(line) for line in lines])
     return program

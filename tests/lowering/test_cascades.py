@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 from xdsl.dialects import func
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ArrayAttr, ModuleOp, StringAttr
 
 from intaglio.dialects import nn, npu
 from intaglio.ir.context import make_context
-from intaglio.lowering.nn_to_npu import NnToNpu
+from intaglio.ir.parsing import parse_module
+from intaglio.ir.printing import print_module
+from intaglio.lowering.nn_to_npu import SCHEDULE, NnToNpu
 from intaglio.lowering.tiling.cascades import is_striped, stripes
 from intaglio.lowering.tiling.layers import Layer
 from intaglio.lowering.tiling.network import read_network
@@ -94,6 +96,21 @@ def test_what_lies_inside_a_cascade_never_reaches_dram(regions: Any) -> None:
         traffic.append(sum(regions.check_all_levels(module, capacity).profile().dram_bytes.values()))
     # The wide maps have 23,040 bytes each; the input of 3,840 bytes is read once more where stripes meet.
     assert traffic[0] < traffic[1] + 3_840
+
+
+def test_the_schedule_says_what_was_decided(regions: Any) -> None:
+    said: list[list[str]] = []
+    for capacity in (20_000, 1 << 20):
+        builder = regions.builder(len("inverted_residual"))
+        module = builder.module(inverted_residual(builder))
+        NnToNpu(scratchpad=capacity).apply(make_context(), module)
+        (program,) = (op for op in module.ops if isinstance(op, npu.ProgramOp))
+        lines = program.attributes.get(SCHEDULE, ArrayAttr[StringAttr]([]))
+        said.append([line.data for line in lines])
+        assert print_module(parse_module(print_module(module))) == print_module(module)
+    assert any(line.startswith("cascade of layer/") and "stripes" in line for line in said[0])
+    # Only the result of the region, which has to go there, is left to mention.
+    assert not any("cascade" in line for line in said[1])
 
 
 def test_without_need_there_is_no_cascade(regions: Any) -> None:

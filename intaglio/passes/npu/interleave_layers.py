@@ -38,6 +38,9 @@ _SHARES = (15, 13, 11, 8)
 _ROUNDS = 20
 """Attempts at addresses for one share."""
 
+_TASKS_OF_A_SIMPLE_SUM = 2
+"""One multiplication and the task that takes its result."""
+
 _WINDOW = 400
 """Tasks among which the next one is looked for."""
 
@@ -179,6 +182,10 @@ class _Scheduler:
         self._spans, self._live = self._lives()
         self._opened = set[SSAValue]()
         self._frontier = 0
+        self._half = target.accumulator_rows // 2
+        self._long_sums = [started for started in graph.sums if len(started.tasks) > _TASKS_OF_A_SIMPLE_SUM]
+        self._next_long = 0
+        self._held = 0
 
     def _work_before(self, number: int) -> set[int]:
         """The tasks of the units that one must follow, directly or through transfers."""
@@ -266,28 +273,47 @@ class _Scheduler:
     def _ready_time(self, number: int) -> float:
         return max((self._finish[earlier] for earlier in self._needs[number]), default=0.0)
 
-    def _new_buffers(self, number: int, place: int) -> list[SSAValue]:
+    def _new_buffers(self, number: int) -> list[SSAValue]:
+        """The buffers that a task makes live early, with those of the tasks that finish the sum it starts.
+
+        Otherwise a sum could wait for room that only tasks make which wait for its rows.
+        """
+        started = self._graph.sum_of.get(number)
+        together = started.tasks if started is not None and started.tasks[0] == number else [number]
+        buffers = dict.fromkeys(buffer for task in together for buffer in self._graph.tasks[task].buffers)
         return [
             buffer
-            for buffer in self._graph.tasks[number].buffers
+            for buffer in buffers
             if buffer in self._spans and buffer not in self._opened and self._spans[buffer][0] > self._frontier
         ]
 
     def _has_room(self, number: int, place: int) -> bool:
         started = self._graph.sum_of.get(number)
-        if started is not None and started.tasks[0] == number and self._rows.find(started.rows) is None:
+        if started is not None and started.tasks[0] == number and not self._has_rows(started):
             return False
         if place == self._frontier:
             return True
-        for buffer in self._new_buffers(number, place):
+        extra = 0
+        for buffer in self._new_buffers(number):
             first = self._spans[buffer][0]
-            if self._live[self._frontier : first].max(initial=0) + _size(buffer) > self._budget:
+            extra += _size(buffer)
+            if self._live[self._frontier : first].max(initial=0) + extra > self._budget:
                 return False
         return True
 
+    def _has_rows(self, started: Sum) -> bool:
+        """Whether a sum may start.
+
+        One of several multiplications may have to wait for tasks that need rows themselves. Such sums take turns in
+        program order and leave half of the rows to the others, so that no two wait for each other.
+        """
+        is_long = len(started.tasks) > _TASKS_OF_A_SIMPLE_SUM
+        if is_long and (self._long_sums[self._next_long] is not started or self._held + started.rows > self._half):
+            return False
+        return self._rows.find(started.rows) is not None
+
     def _execute(self, number: int, start: float) -> None:
-        place = self._place[number]
-        for buffer in dict.fromkeys(self._new_buffers(number, place)):
+        for buffer in self._new_buffers(number):
             self._live[self._frontier : self._spans[buffer][0]] += _size(buffer)
             self._opened.add(buffer)
         started = self._graph.sum_of.get(number)
@@ -337,14 +363,18 @@ class _Scheduler:
         self._order.append(number)
 
     def _count_sum(self, started: Sum, number: int) -> None:
+        is_long = len(started.tasks) > _TASKS_OF_A_SIMPLE_SUM
         if started.tasks[0] == number:
             first = self._rows.find(started.rows)
             assert first is not None
             self._rows.take(first, started.rows)
             self._sum_rows[number] = first
+            self._next_long += is_long
+            self._held += is_long * started.rows
         self._left[id(started)] -= 1
         if not self._left[id(started)]:
             self._rows.release(self._sum_rows[started.tasks[0]], started.rows)
+            self._held -= is_long * started.rows
 
 
 def _size(buffer: SSAValue) -> int:

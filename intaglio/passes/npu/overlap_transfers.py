@@ -26,12 +26,13 @@ from typing import Any
 
 import numpy as np
 from xdsl.context import Context
-from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 
 from intaglio.dialects import npu
-from intaglio.passes.npu.allocation import ALIGNMENT, allocate, ranges_of
+from intaglio.passes.npu.allocation import allocate, present_allocation, ranges_of
+from intaglio.passes.npu.placement import Placement, scratchpad_bytes, set_addresses
 from intaglio.targets.target import load_target
 
 _SHARES = (15, 14, 12, 10)
@@ -64,11 +65,13 @@ def _overlap(program: npu.ProgramOp, capacity: int) -> None:
     tasks = [task for task in block.ops if isinstance(task, npu.TaskOp)]
     for share in _SHARES:
         ordered = _sink_stores(tasks, capacity * share // 16)
-        allocation = allocate(ranges_of(ordered, npu.Space.SCRATCHPAD), capacity, _ROUNDS)
+        ranges = ranges_of(ordered, npu.Space.SCRATCHPAD)
+        allocation = present_allocation(ranges, capacity) or allocate(ranges, capacity, _ROUNDS)
         if allocation is not None:
             break
     else:
-        ordered, allocation = tasks, allocate(ranges_of(tasks, npu.Space.SCRATCHPAD), capacity)
+        ranges = ranges_of(tasks, npu.Space.SCRATCHPAD)
+        ordered, allocation = tasks, present_allocation(ranges, capacity) or allocate(ranges, capacity)
     if allocation is None:
         return
     ordered, addresses = _hoist_loads(ordered, allocation.addresses, capacity)
@@ -77,61 +80,7 @@ def _overlap(program: npu.ProgramOp, capacity: int) -> None:
         # Tokens name an order that no longer is the program's.
         task.operands = task.buffers
     block.add_ops(ordered)
-    for buffer, address in addresses.items():
-        owner = buffer.owner
-        assert isinstance(owner, npu.AllocateOp)
-        owner.address = IntegerAttr(address, i64)
-
-
-class _Placement:
-    """Buffers with their lives and addresses, of which some are to live longer.
-
-    Args:
-        spans: the first and last task of each buffer's life.
-        addresses: where each buffer is.
-        capacity: bytes of the scratchpad.
-    """
-
-    def __init__(
-        self, spans: Mapping[SSAValue, tuple[int, int]], addresses: Mapping[SSAValue, int], capacity: int
-    ) -> None:
-        self._capacity = capacity
-        self._numbers = {buffer: number for number, buffer in enumerate(addresses)}
-        self._start = np.array([spans[buffer][0] for buffer in addresses], np.int64)
-        self._end = np.array([spans[buffer][1] for buffer in addresses], np.int64)
-        self._first = np.array(list(addresses.values()), np.int64)
-        self._size = np.array([_size(buffer) for buffer in addresses], np.int64)
-
-    def addresses(self) -> dict[SSAValue, int]:
-        """Where each buffer is now."""
-        return {buffer: int(self._first[number]) for buffer, number in self._numbers.items()}
-
-    def extend_down(self, buffer: SSAValue, lowest: int, position: int) -> int:
-        """Make a buffer live from as early a task, not below `lowest`, as there is a gap for it; returns that."""
-        number = self._numbers[buffer]
-        low, high = min(lowest, int(self._start[number])), int(self._start[number])
-        address = int(self._first[number])
-        while low < high:
-            middle = (low + high) // 2
-            found = self._gap(number, middle)
-            if found is None:
-                low = middle + 1
-            else:
-                high, address = middle, found
-        self._start[number], self._first[number] = high, address
-        return min(max(high, lowest), position)
-
-    def _gap(self, number: int, start: int) -> int | None:
-        """An address for a buffer that is live from `start`; among several the one left alone for longest."""
-        near = (self._start <= self._end[number]) & (self._end >= start)
-        near[number] = False
-        first = self._first[near]
-        order = np.argsort(first)
-        reached = np.maximum.accumulate((first + self._size[near])[order])
-        begins = np.concatenate(([0], reached))
-        room = np.concatenate((first[order], [self._capacity])) - begins
-        fitting = np.flatnonzero(room >= self._size[number])
-        return int(begins[fitting[0]]) if len(fitting) else None
+    set_addresses(addresses)
 
 
 class _Rest:
@@ -161,8 +110,8 @@ class _Rest:
                 self.spans[buffer] = min(first, at), max(last, at)
         change = np.zeros(len(rest) + 1, np.int64)
         for buffer, (first, last) in self.spans.items():
-            change[first] += _size(buffer)
-            change[last + 1] -= _size(buffer)
+            change[first] += scratchpad_bytes(buffer)
+            change[last + 1] -= scratchpad_bytes(buffer)
         self._live: Array = np.cumsum(change)[:-1]
 
     def last_use(self, buffer: SSAValue, before: int) -> int:
@@ -182,9 +131,9 @@ class _Rest:
         first, last = self.spans[buffer]
         if highest <= last:
             return last
-        full = np.flatnonzero(self._live[last + 1 : highest + 1] + _size(buffer) > self._budget)
+        full = np.flatnonzero(self._live[last + 1 : highest + 1] + scratchpad_bytes(buffer) > self._budget)
         end = last + int(full[0]) if len(full) else highest
-        self._live[last + 1 : end + 1] += _size(buffer)
+        self._live[last + 1 : end + 1] += scratchpad_bytes(buffer)
         self.spans[buffer] = first, end
         return end
 
@@ -197,7 +146,7 @@ def _hoist_loads(
     if not rest:
         return list(tasks), addresses
     uses = _Rest(rest, loads, capacity)
-    placement = _Placement(uses.spans, addresses, capacity)
+    placement = Placement(uses.spans, addresses, capacity)
     positions: list[int] = []
     for number, (load, position) in enumerate(loads):
         lowest = 1 + max(uses.last_use(buffer, position) for buffer in load.buffers)
@@ -248,11 +197,3 @@ def _merge(rest: Sequence[npu.TaskOp], moved: Sequence[tuple[npu.TransferOp, int
             done += 1
         merged.extend(rest[position : position + 1])
     return merged
-
-
-def _size(buffer: SSAValue) -> int:
-    """Bytes that a buffer takes of the scratchpad."""
-    kind = npu.buffer_type(buffer)
-    if kind.space is not npu.Space.SCRATCHPAD:
-        return 0
-    return -(-kind.size // ALIGNMENT) * ALIGNMENT
