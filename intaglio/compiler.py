@@ -249,6 +249,24 @@ def run_phase(module: ModuleOp, phase: Phase, options: CompileOptions, progress:
     if phase.name == "calibrate":
         check_calibration(module, options, phase_index(phase.name, where="phase"), len(PHASES))
         _remark_on_ranges(options)
+    run_steps(module, phase, options, progress)
+    try:
+        verify_module(module)
+    except UserError as error:
+        raise InvalidIRError(f"the last of phase {phase.name}", error) from error
+    if phase.name == "partition":
+        check_host_function(main_function(module))
+        if options.fail_on_host:
+            fail_on_host(module)
+    module.attributes[PHASE] = StringAttr(phase.name)
+
+
+def run_steps(module: ModuleOp, phase: Phase, options: CompileOptions, progress: Progress | None = None) -> None:
+    """Run the passes of a phase, without the checks before and the verification behind them.
+
+    Raises:
+        UserError: something is wrong with the module or the options, or calibration data is missing.
+    """
     quantizes = phase.name in ("calibrate", "quantize")
     context = make_context()
     for step in () if quantizes and _skips_quantization(module, options) else phase.steps:
@@ -264,15 +282,6 @@ def run_phase(module: ModuleOp, phase: Phase, options: CompileOptions, progress:
             correct_biases(module, current.quantize, samples)
         else:
             current.apply(context, module)
-    try:
-        verify_module(module)
-    except UserError as error:
-        raise InvalidIRError(f"the last of phase {phase.name}", error) from error
-    if phase.name == "partition":
-        check_host_function(main_function(module))
-        if options.fail_on_host:
-            fail_on_host(module)
-    module.attributes[PHASE] = StringAttr(phase.name)
 
 
 def _remark_on_ranges(options: CompileOptions) -> None:

@@ -21,10 +21,10 @@ from xdsl.dialects.builtin import ModuleOp, StringAttr
 
 from intaglio.analysis.evaluation import Item, labelled_samples
 from intaglio.analysis.metrics import Criterion, metric
+from intaglio.compiler import run_steps
 from intaglio.data import LABEL
 from intaglio.errors import UserError
 from intaglio.files import replacing
-from intaglio.ir.context import make_context
 from intaglio.ir.parsing import read_module
 from intaglio.ir.printing import WEIGHTS_FILE, print_module, write_module
 from intaglio.params import QuantizationParams
@@ -65,9 +65,11 @@ class Study:
 
     def evaluator(self) -> NetworkEvaluator:
         """What carries out its evaluations in this process."""
+        feeds = self.analysis_data.feeds
+        samples = [{name: array[k] for name, array in feeds.items()} for k in range(len(self.analysis_data))]
         return NetworkEvaluator(
             self.module,
-            lambda module: quantize_as(module, self.params),
+            lambda module: quantize_as(module, self.params, samples),
             self.precisions,
             self.data,
             self.analysis_data,
@@ -117,15 +119,23 @@ class Study:
         return StoredStudy(str(Path(folder).absolute()), stem, self.params, names, self.metric_name)
 
 
-def quantize_as(module: ModuleOp, params: QuantizationParams) -> None:
+def quantize_as(
+    module: ModuleOp, params: QuantizationParams, samples: Sequence[Mapping[str, Array]] | None = None
+) -> None:
     """Run the passes of the phase `quantize` on a calibrated module.
 
     What they leave is not verified, unlike by the phase: verification would be a third of the time of a search.
+
+    Args:
+        module: the module.
+        params: how to quantize.
+        samples: for the passes that run the network, which round weights or correct biases layer by layer.
+
+    Raises:
+        UserError: a pass that the parameters ask for needs samples, and there are none.
     """
-    options = CompileOptions(params=params)
-    context = make_context()
-    for step in PHASES[phase_index("quantize", where="phase")].steps:
-        step.make(options).apply(context, module)
+    options = CompileOptions(params=params, calibration=samples)
+    run_steps(module, PHASES[phase_index("quantize", where="phase")], options)
 
 
 @dataclass(frozen=True)
