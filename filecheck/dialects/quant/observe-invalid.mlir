@@ -54,8 +54,8 @@ func.func @not_a_number(%x: tensor<2xf32>) {
 
 // -----
 
-// C4 of quant.observe
 func.func @some_statistics(%x: tensor<2xf32>) -> tensor<2xf32> {
+  // C4 of quant.observe
   // expected-error @+1 {{statistics of channels must be means, mean_squares, minima and maxima, each tensor<2xf32>}}
   %y = quant.observe %x {method = "min_max", means = dense<0.0> : tensor<2xf32>} : tensor<2xf32>
   func.return %y : tensor<2xf32>
@@ -63,8 +63,8 @@ func.func @some_statistics(%x: tensor<2xf32>) -> tensor<2xf32> {
 
 // -----
 
-// C4 of quant.observe
 func.func @statistics_of_other_channels(%x: tensor<2xf32>) -> tensor<2xf32> {
+  // C4 of quant.observe
   // expected-error @+1 {{statistics of channels must be means, mean_squares, minima and maxima, each tensor<2xf32>}}
   %y = quant.observe %x {method = "min_max", means = dense<0.0> : tensor<3xf32>, mean_squares = dense<0.0> : tensor<3xf32>, minima = dense<0.0> : tensor<3xf32>, maxima = dense<0.0> : tensor<3xf32>} : tensor<2xf32>
   func.return %y : tensor<2xf32>
