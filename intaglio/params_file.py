@@ -156,7 +156,8 @@ def _params_of(content: Mapping[str, Any]) -> QuantizationParams:
         )
     if "bias_correction" in content:
         params = params.with_bias_correction(_typed(content, "bias_correction", (str, bool)))
-    alpha = _typed(content, "smooth_quant_alpha", (float, int, str)) if "smooth_quant_alpha" in content else 0.5
+    kept = _SEARCH if params.smooth_quant_alpha is None else params.smooth_quant_alpha
+    alpha = _typed(content, "smooth_quant_alpha", (float, int, str)) if "smooth_quant_alpha" in content else kept
     if isinstance(alpha, str) and alpha != _SEARCH:
         raise UserError(f"smooth_quant_alpha must be a number or {_SEARCH!r}, got {alpha!r}")
     switches = {name: _typed(content, name, bool) for name in _SWITCHES if name in content}

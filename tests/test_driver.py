@@ -100,7 +100,8 @@ def test_evaluation_folds_float_and_quantized_answers() -> None:
 
 def test_noise_analysis_needs_the_float_network(tmp_path: Path) -> None:
     net = network()
-    model = net.quantize(samples(16))
+    # Channels keep their units: the network as loaded is the one that was quantized.
+    model = net.quantize(samples(16), ig.QuantizationParams())
     report = driver.noise_analysis()(net, model, labelled(4))
     assert report.samples == 4
     assert report.to_dict() == model.analyze(labelled(4)).to_dict()
@@ -111,7 +112,9 @@ def test_noise_analysis_needs_the_float_network(tmp_path: Path) -> None:
         alone.analyze(labelled(4))
     again = QuantizedNetwork.load(tmp_path / "q.mlir", tmp_path / "f.mlir")
     assert again.analyze(labelled(4)).to_dict() == report.to_dict()
-    assert driver.noise_analysis()(net, alone, labelled(4)).to_dict() == report.to_dict()
+    # Equalization gives tensors inside other scales than in the network as it was loaded, but outputs are the same.
+    outputs = driver.noise_analysis()(net, alone, labelled(4)).outputs
+    assert outputs["logits"].sqnr_db == pytest.approx(report.outputs["logits"].sqnr_db, abs=0.01)
     simulated = model.analyze(labelled(3), local=False, simulated_samples=2).simulator
     assert simulated is not None
     assert (simulated.samples, simulated.divergence) == (2, None)
@@ -174,7 +177,7 @@ def test_equality_is_that_of_the_graph_and_fingerprints_cover_weights() -> None:
 
 
 def test_copies_are_independent() -> None:
-    net = driver.calibration(ig.QuantizationParams())(network(), samples(4))
+    net = driver.calibration(ig.default_quantization)(network(), samples(4))
     copy = net.copy()
     assert copy.is_calibrated
     assert copy == net
