@@ -41,19 +41,18 @@ SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 METHODS = ("min_max", "mse", "moving_average", "entropy", "percentile", "average")
 RESAMPLINGS = 1000
 
-_DEFAULT = QuantizationParams()
+_DEFAULT = ig.default_quantization
 _PER_TENSOR = _DEFAULT.with_weight_quantization(ig.quantization_scheme(asymmetric=False, per_channel=False))
 
 COLUMNS: dict[str, QuantizationParams] = {
     "default": _DEFAULT,
     **{method: _DEFAULT.with_calibration(CalibrationMethod.from_str(method)) for method in METHODS},
-    "per tensor": _PER_TENSOR,
+    "not equalized": _DEFAULT.with_channel_equalization(False),
+    "per tensor": _PER_TENSOR.with_channel_equalization(False),
     "per tensor equalized": _PER_TENSOR.with_channel_equalization(),
-    "equalized": _DEFAULT.with_channel_equalization(),
     "smooth": _DEFAULT.with_smooth_quant(),
     "bias": _DEFAULT.with_bias_correction("regular"),
     "bias iterative": _DEFAULT.with_bias_correction("iterative"),
-    "no bias": _DEFAULT.with_bias_correction("none"),
     "a16w8": _DEFAULT.with_precision("a16w8"),
     "a16w16": _DEFAULT.with_precision("a16w16"),
     "bf16": _DEFAULT.with_precision("bf16"),

@@ -60,7 +60,8 @@ def parameter_options(function: Command) -> Command:
 def reporting(function: Callable[Parameters, Report]) -> Callable[Parameters, None]:
     """Make a command of a function that returns its report; adds `--json` and `--debug`.
 
-    What passes have to say is printed on stderr, and is in the report as `remarks`. A report with the entry
+    What passes have to say is in the report as `remarks`; warnings are printed on stderr, and so are remarks when the
+    command line chooses how to quantize. A report with the entry
     `check_failed` is printed like any other, and then the command ends with exit code 1 and that message.
     """
 
@@ -74,7 +75,8 @@ def reporting(function: Callable[Parameters, Report]) -> Callable[Parameters, No
         with collecting() as remarks:
             report = function(*arguments, **options)
         for found in remarks:
-            click.echo(str(found), err=True)
+            if found.severity == "warning" or _asks_for_parameters(options):
+                click.echo(str(found), err=True)
         if remarks:
             report["remarks"] = [str(found) for found in remarks]
         if as_json:
@@ -84,6 +86,11 @@ def reporting(function: Callable[Parameters, Report]) -> Callable[Parameters, No
             context.exit(CHECK_FAILED)
 
     return command
+
+
+def _asks_for_parameters(options: Mapping[str, object]) -> bool:
+    """Whether a command line chooses how to quantize; what passes remark on defaults is in the JSON report alone."""
+    return any(options.get(name) is not None for name in ("params", "precision", "assignment"))
 
 
 def wants_json() -> bool:
