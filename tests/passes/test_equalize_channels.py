@@ -41,7 +41,7 @@ def network(rng: np.random.Generator, *, residual: bool, cap: float, depthwise: 
 
     def weight(*shape: int) -> str:
         factors = 10.0 ** rng.uniform(-1.5, 1.5, (shape[0], *[1] * (len(shape) - 1)))
-        return dense((rng.normal(size=shape) * factors).round(6))
+        return dense((rng.normal(size=shape) * factors).round(4))
 
     lines = [
         f"%w0 = nn.constant {weight(6, 1, 1, 6)}",
