@@ -121,7 +121,8 @@ def test_compile_run_profile_and_inspect(files: Files) -> None:
         scores = archive["scores"]
     assert scores.shape == (3, 1, 4)
     assert scores.dtype == np.float32
-    np.testing.assert_allclose(scores.sum(axis=-1), 1, rtol=1e-6)
+    # Four results of an 8-bit softmax, each at most half a step of 1/255 from its value.
+    np.testing.assert_allclose(scores.sum(axis=-1), 1, atol=4 * 0.5 / 255)
     assert "stem/Conv" in files.succeed("profile", files.package)
     shown = files.succeed("inspect", files.package, "--placement", "--disassemble")
     for expected in ("region_0", "head/Softmax", "matrix.multiply", "; stem/Conv", "x86-64-v3"):

@@ -95,8 +95,9 @@ def command(
     shapes: Sequence[str],
     batch: int | None,
 ) -> Report:
-    """Find the cheapest precision of each layer of MODEL at which it is accurate enough.
+    """Find the cheapest precisions at which MODEL is good enough.
 
+    Each layer gets one of the candidates, so that the score is kept and the cost is as low as possible.
     Evaluations are recorded in --results-dir as they are made, and a search that was ended goes on from there; Ctrl-C
     ends it with the best so far. The assignment is what `compile --assignment` takes. Without --drop, --target-score
     and --cost-limit the whole curve is evaluated.
