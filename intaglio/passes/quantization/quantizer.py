@@ -230,7 +230,7 @@ class Quantizer:
         return new.results[0]
 
     def replace(self, op: Operation, new: Operation) -> None:
-        """Insert the quantized operation that `op` becomes, at its place, with its location and what was asked of it."""
+        """Insert the quantized operation that `op` becomes, with its place, its location and what was asked of it."""
         new.location = op.location
         new.attributes.update(op.attributes)
         block, _ = defining_block(op.results[0])
