@@ -157,7 +157,11 @@ def _assign(module: ModuleOp, first: int, options: CompileOptions) -> str:
 
 
 def _stand_in(module: ModuleOp, options: CompileOptions) -> str:
-    """Run the phase `calibrate` with stand-in ranges, on a float module."""
+    """Run the phase `calibrate` with stand-in ranges, on a float module.
+
+    Channels are left as they are: what scales them needs their extrema to do it without other operations.
+    """
+    options = replace(options, params=replace(options.params, channel_equalization=False, smooth_quant=False))
     context = make_context()
     for step in PHASES[PHASE_NAMES.index("calibrate")].steps:
         if not step.when(options):
