@@ -142,9 +142,9 @@ LIMITS: dict[str, dict[str, Any]] = {
     "mnist_mobilenet": {"largest": 1.01},
     "mnist_mobilenet_hard": {"largest": 1.01},
     "crepe_tiny": {"largest": 1.01},
-    # Depth lets steps grow here: two of the three samples of blazeface_front are equal, in the third a tie is rounded
-    # the other way in an early layer.
-    "blazeface_front": {"largest": 64, "share": 0.1},
+    # Depth lets steps grow here. Two of the three samples of blazeface_front are equal; in the third, one element of
+    # the 98,304 of its first convolution is a step away in onnxruntime, and it spreads.
+    "blazeface_front": {"largest": 16, "share": 0.05},
     "mobilenet_v2": {"largest": 3.01, "share": 0.05},
     "ppocrv4_det": {"largest": 256, "share": 0.02},
 }
