@@ -5,6 +5,9 @@ Commands print it as one short message and exit with code 2; a traceback appears
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class UserError(Exception):
     """Something is wrong with a model, a data file, IR text, an option or a package.
@@ -29,3 +32,9 @@ class UserError(Exception):
 
 class CheckFailedError(UserError):
     """A check that the user asked for failed; the input itself is sound. Commands exit with code 1."""
+
+
+def suggestion(name: str, known: Iterable[str]) -> str | None:
+    """Return `did you mean ...?` for a misspelt name, or None."""
+    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.65)
+    return f"did you mean {' or '.join(close)}?" if close else None

@@ -15,10 +15,9 @@ import numpy as np
 from xdsl.passes import ModulePass
 
 from intaglio.data import Replayed
-from intaglio.errors import UserError
+from intaglio.errors import UserError, suggestion
 from intaglio.params import BiasCorrectionType, QuantizationParams, default_quantization
 from intaglio.passes.base import get_pass
-from intaglio.passes.pipeline import suggestion
 from intaglio.passes.quantization.assign_precision import requests_text
 
 PHASE = "intaglio.phase"

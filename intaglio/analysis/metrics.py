@@ -22,8 +22,7 @@ from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 
-from intaglio.errors import UserError
-from intaglio.passes.pipeline import suggestion
+from intaglio.errors import UserError, suggestion
 
 Array = np.ndarray[Any, np.dtype[Any]]
 State = TypeVar("State")

@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import (
@@ -34,6 +34,7 @@ from intaglio.errors import UserError
 from intaglio.ir.context import make_context
 from intaglio.ir.locations import with_position
 from intaglio.ir.printing import WEIGHTS_FILE, weights_file_name
+from intaglio.ir.syntax_errors import HintedParseError, operation_hint, syntax_error, value_hint
 from intaglio.ir.verification import one_line, shorten, verify_module
 
 _MAX_DENSE_ELEMENTS = 1 << 28
@@ -119,7 +120,9 @@ class LocatedParser(Parser):
     def _get_op_by_name(self, name: str) -> type[Operation]:
         if op_type := self.ctx.get_optional_op(name, dialect_stack=self._parser_state.dialect_stack):
             return op_type
-        self.raise_error(f"operation {name} is not registered", self._op_name_start)
+        self._raise_with_hint(
+            f"operation {name} is not registered", self._op_name_start, operation_hint(name, self.ctx)
+        )
 
     def parse_optional_str_literal(self) -> str | None:
         """Parse a string literal, also one with escaped non-ASCII text, which xDSL prints but takes for bytes."""
@@ -160,7 +163,15 @@ class LocatedParser(Parser):
 
     def _reject_undefined(self, names: Iterable[str]) -> None:
         for name in names:
-            self.raise_error(f"use of undefined value %{name}", self._first_use.get(name))
+            place = self._first_use.get(name)
+            hint = value_hint(name, self._text, self.pos if place is None else place.start)
+            self._raise_with_hint(f"use of undefined value %{name}", place, hint)
+
+    def _raise_with_hint(self, message: str, place: int | Span[Any] | None, hint: str | None) -> NoReturn:
+        try:
+            self.raise_error(message, place)
+        except ParseError as error:
+            raise HintedParseError(error, hint) from None
 
     def _parse_dialect_type_or_attribute_body(
         self, attr_name: str, is_type: bool, is_opaque: bool, starting_opaque_pos: int | None
@@ -240,7 +251,7 @@ def parse_module(
         parser = LocatedParser(make_context() if ctx is None else ctx, text, file_name, line_offset)
         module = parser.parse_module(implicit_module)
     except ParseError as error:
-        raise _syntax_error(error, file_name, line_offset) from error
+        raise syntax_error(error, file_name, line_offset) from error
     except (VerifyException, ValueError, OverflowError, NotImplementedError, struct.error) as error:
         where = file_name
         if parser is not None:
@@ -251,23 +262,6 @@ def parse_module(
     if verify:
         verify_module(module)
     return module
-
-
-def _syntax_error(error: ParseError, file_name: str, line_offset: int) -> UserError:
-    """Return the error with its position, and the line it is in with a caret under the place."""
-    location = error.span.get_location()
-    content = error.span.input.content
-    text = content if isinstance(content, str) else content.decode(errors="replace")
-    lines = text.split("\n")
-    line = lines[location.line - 1].rstrip("\r") if location.line <= len(lines) else ""
-    first = max(0, location.col - 61)
-    shown = line[first : first + 100].replace("\t", " ")
-    message = shorten(one_line(error.msg.replace("Could not parse entire input!", "expected an operation")))
-    caret = " " * (location.col - 1 - first) + "^"
-    return UserError(
-        f"{message}\n  {shown}\n  {caret}" if shown.strip() else message,
-        where=f"{file_name}:{location.line + line_offset}:{location.col}",
-    )
 
 
 def read_module(path: str | Path, ctx: Context | None = None) -> ModuleOp:

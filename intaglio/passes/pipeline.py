@@ -7,7 +7,6 @@ takes what the option's type allows and says what is wrong, with the nearest nam
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 import types
 import typing
@@ -17,7 +16,7 @@ from typing import Any
 
 from xdsl.passes import ModulePass
 
-from intaglio.errors import UserError
+from intaglio.errors import UserError, suggestion
 from intaglio.passes.base import get_pass, pass_modules
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
@@ -38,12 +37,6 @@ def parse_pipeline(text: str) -> tuple[ModulePass, ...]:
         UserError: the text is malformed, or a pass, an option or a value does not exist.
     """
     return tuple(_make_pass(name, options) for name, options in _elements(text.strip()))
-
-
-def suggestion(name: str, known: Iterable[str]) -> str | None:
-    """Return `did you mean ...?` for a misspelt name, or None."""
-    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.65)
-    return f"did you mean {' or '.join(close)}?" if close else None
 
 
 def _elements(text: str) -> Iterable[tuple[str, str]]:

@@ -23,7 +23,7 @@ from xdsl.ir import Attribute
 from xdsl.xdsl_opt_main import xDSLOptMain
 
 from intaglio.dialects.weights import WeightsAttr, dense_attr, register_weights_file
-from intaglio.errors import UserError
+from intaglio.errors import UserError, suggestion
 from intaglio.files import write_atomically
 from intaglio.ir.context import make_context
 from intaglio.ir.expectations import Diagnostic, mismatches, parse_expectations
@@ -40,7 +40,7 @@ from intaglio.passes.manager import (
     PrintIR,
     Timing,
 )
-from intaglio.passes.pipeline import parse_pipeline, suggestion
+from intaglio.passes.pipeline import parse_pipeline
 from intaglio.remarks import collecting
 
 _SEPARATOR = re.compile(r"^// -----.*$", flags=re.MULTILINE)

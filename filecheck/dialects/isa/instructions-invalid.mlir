@@ -55,7 +55,7 @@ isa.program @semaphore_twice : () -> () constants dense<> : tensor<0xi8> arena 0
 // -----
 
 isa.program @missing_field : () -> () constants dense<> : tensor<0xi8> arena 0 target "gen1" {
-  // expected-error @+1 {{Expected 'scratchpad'}}
+  // expected-error @+1 {{expected 'scratchpad'}}
   isa.load_run region 0 dram_offset 0 bytes 1
   isa.end
 }
