@@ -18,7 +18,9 @@ from intaglio.data import Replayed
 from intaglio.errors import UserError, suggestion
 from intaglio.params import BiasCorrectionType, QuantizationParams, default_quantization
 from intaglio.passes.base import get_pass
+from intaglio.passes.partition.backends import Backend, IndexToBackend, requests_of
 from intaglio.passes.quantization.assign_precision import requests_text
+from intaglio.precision import Precision
 
 PHASE = "intaglio.phase"
 """Module attribute: the last phase that has been run."""
@@ -43,7 +45,10 @@ class CompileOptions:
         tensor_names: the node that makes each tensor of the ONNX model, for ranges that name tensors; filled in when
             an ONNX file is compiled.
         params: how to quantize.
-        fail_on_host: refuse a model of which the host has to compute a part.
+        fail_on_host: refuse a model of which the host has to compute a part. What the accelerator can run it then runs,
+            whatever its boundaries cost.
+        max_regions: refuse a model whose accelerator part is in more regions.
+        index_to_backend: devices of operations, by index, ONNX name or pattern, which override the compiler's decision.
     """
 
     target: str | None = None
@@ -54,6 +59,8 @@ class CompileOptions:
     tensor_names: Mapping[str, str] = field(default_factory=dict[str, str])
     params: QuantizationParams = default_quantization
     fail_on_host: bool = False
+    max_regions: int | None = None
+    index_to_backend: IndexToBackend = field(default_factory=dict[int | str, Backend | str])
 
     def __post_init__(self) -> None:
         if isinstance(self.calibration, Iterator):
@@ -73,17 +80,27 @@ def _always(options: CompileOptions) -> bool:
 
 def needs_ranges(params: QuantizationParams) -> bool:
     """Whether any operation is to run in integers, so that there is something to calibrate."""
-    asked = [config.precision for config in params.node_configs.values()]
-    return params.precision.is_integer or any(found is not None and found.is_integer for found in asked)
+    return bool(_integer_precisions(params))
 
 
 def scales_channels(options: CompileOptions) -> bool:
     """Whether channels are to be given other units before ranges are calibrated.
 
-    Ranges that come from a file are those of the network as it is, so that with one nothing is scaled.
+    Ranges that come from a file are those of the network as it is, so that with one nothing is scaled. Where weights
+    and activations have 16 bits, every channel has enough of them in any unit.
     """
     asked = options.params.channel_equalization or options.params.smooth_quant
-    return asked and options.ranges is None and needs_ranges(options.params)
+    return (
+        asked
+        and options.ranges is None
+        and any(found.weight_bits <= 8 for found in _integer_precisions(options.params))
+    )
+
+
+def _integer_precisions(params: QuantizationParams) -> list[Precision]:
+    """The precisions asked of the network and of single nodes, without bfloat16 and float."""
+    asked = [params.precision, *(config.precision for config in params.node_configs.values())]
+    return [found for found in asked if found is not None and found.is_integer]
 
 
 def corrects_bias(options: CompileOptions) -> bool:
@@ -121,7 +138,6 @@ def _calibration(options: CompileOptions) -> dict[str, object]:
         "data": _data(options),
         # Observers that are there already had the channels' extrema to find.
         "method": str(params.calibration_method) if scales_channels(options) else None,
-        "bits": params.activation_quantization_scheme.bits,
         "symmetric": not params.activation_quantization_scheme.asymmetric,
         "channels": corrects_bias(options),
     }
@@ -161,8 +177,9 @@ def _precisions(options: CompileOptions) -> dict[str, object]:
     return {"nodes": requests_text(options.params.node_configs)}
 
 
-def _target(options: CompileOptions) -> dict[str, object]:
-    return {"target": options.target or "gen1"}
+def _devices(options: CompileOptions) -> dict[str, object]:
+    backends = tuple(map(str, requests_of(options.index_to_backend)))
+    return {"target": options.target or "gen1", "backends": backends}
 
 
 @dataclass(frozen=True)
@@ -268,7 +285,11 @@ PHASES: tuple[Phase, ...] = (
     Phase(
         "partition",
         "@main for the host, one function for each accelerator region",
-        (Step("assign-devices", _target), Step("outline-regions")),
+        (
+            Step("assign-devices", _devices),
+            Step("place-by-cost", when=lambda options: not options.fail_on_host),
+            Step("outline-regions"),
+        ),
     ),
     Phase(
         "npu",

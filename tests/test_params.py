@@ -24,11 +24,14 @@ from intaglio.params import (
     QuantizationParams,
     RequantizationMode,
     bfloat16_scheme,
+    default_calibration,
     default_quantization,
     int16_quantization,
     quantization_scheme,
 )
 from intaglio.params_file import params_text, parse_params, read_params, read_toml, write_params
+from intaglio.passes.calibration.insert_observers import InsertObservers
+from intaglio.tools.calibrating import CalibrateOptions
 
 
 def test_defaults_are_asymmetric_activations_and_symmetric_weights_per_channel():
@@ -36,6 +39,13 @@ def test_defaults_are_asymmetric_activations_and_symmetric_weights_per_channel()
     assert default_quantization.weight_quantization_scheme == quantization_scheme(False, True, bits=8)
     assert default_quantization.requantization_mode == "shift"
     assert default_quantization.precision == Precision.INT8
+
+
+def test_everything_calibrates_by_mse_by_default():
+    """AFE's default quantization does; nothing here has another default of its own."""
+    methods = [default_calibration(), default_quantization.calibration_method, QuantizationParams().calibration_method]
+    methods += [CalibrateOptions(data="x.npz").method, CalibrationMethod.from_str(InsertObservers().method)]
+    assert set(methods) == {HistogramMSEMethod()}
 
 
 def test_int16_has_wide_activations_and_narrow_weights():

@@ -141,12 +141,30 @@ def test_parameters_reach_the_passes() -> None:
     assert set(found["assign-precision"].nodes) == {"stem/*=a8w8+output_int32", "a,b=float", "c d=float"}
     quantize = found["quantize"]
     assert (quantize.precision, quantize.requantization) == ("a16w8", "tflite")
-    assert found["calibrate"].bits == 16 and found["insert-observers"].channels
+    assert found["calibrate"].bits == 8 and found["insert-observers"].channels
     assert "equalize-channels" in found
     plain = CompileOptions(params=QuantizationParams())
     names = [item.name for phase in PHASES for item in parse_pipeline(phase.pipeline(plain))]
     repairs = {"equalize-channels", "smooth-quant", "split-tensors", "round-weights", "correct-bias"}
     assert not (repairs | {"assign-precision"}) & set(names)
+
+
+@pytest.mark.parametrize(
+    ("precision", "node", "scales"),
+    [
+        ("a8w8", None, True),
+        ("a16w8", None, True),
+        ("a16w16", None, False),
+        ("bf16", None, False),
+        ("a16w16", "a8w8", True),
+    ],
+)
+def test_channels_are_scaled_only_for_the_sake_of_few_bits(precision: str, node: str | None, scales: bool) -> None:
+    params = default_quantization.with_precision(precision)
+    if node is not None:
+        params = params.with_custom_quantization_configs({"stem": {"precision": node}})
+    text = ",".join(phase.pipeline(CompileOptions(params=params)) for phase in PHASES)
+    assert ("equalize-channels" in text, "smooth-quant" in text) == (scales, scales)
 
 
 def test_repairs_read_samples_that_come_once() -> None:

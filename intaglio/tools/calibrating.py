@@ -105,8 +105,9 @@ def calibrate_model(
     else:
         collected = _collected(module, options, progress)
         samples = collected.samples
+        extrema = collected.extrema()
         ranges = {
-            name: CalibratedRange(*bounds, str(collected.tensors[name].method))
+            name: CalibratedRange(*bounds, str(collected.tensors[name].method), extrema.get(name))
             for name, bounds in collected.ranges(options.grid).items()
         }
     _write(output, ranges, tensor_names, options)
@@ -114,7 +115,7 @@ def calibrate_model(
         "output": output,
         "tensors": len(ranges),
         "samples": samples,
-        "ranges": {name: {"min": r.low, "max": r.high, "method": r.method} for name, r in ranges.items()},
+        "ranges": {name: found.entry() for name, found in ranges.items()},
     }
 
 

@@ -27,6 +27,7 @@ RANGES = {
     "input": CalibratedRange(-1.0, 2.55, "mse"),
     "stem/Relu": CalibratedRange(0.0, 5.1, "percentile{percentile_value=99.5}"),
     'odd "name"\n': CalibratedRange(-1e-30, 3.4e38),
+    "wide": CalibratedRange(-1.0, 1.0, "mse", (-1.5, 8.0)),
 }
 
 NETWORK = """
@@ -77,6 +78,17 @@ def test_methods_come_with_the_ranges(tmp_path: Path):
     ApplyRanges(file=str(file)).apply(make_context(), module)
     found = {name: (op.method.data, op.calibrated_range) for name, op in observers_of(module).items()}
     assert found == {"input": ("min_max", (-1.0, 2.0)), "stem/Relu": ("mse", (0.0, 3.0))}
+
+
+def test_extrema_come_with_the_ranges(tmp_path: Path):
+    entry: dict[str, Any] = {"min": 0, "max": 3}
+    content = {"input": {"min": -1, "max": 2}, "stem/Relu": entry | {"extrema": [0, 8.5]}}
+    module = parse_module(NETWORK)
+    ApplyRanges(file=str(write(tmp_path / "r.json", content))).apply(make_context(), module)
+    assert [op.widest_range for op in observers_of(module).values()] == [(-1.0, 2.0), (0.0, 8.5)]
+    content["stem/Relu"] = entry
+    ApplyRanges(file=str(write(tmp_path / "r.json", content))).apply(make_context(), module)
+    assert [op.widest_range for op in observers_of(module).values()] == [(-1.0, 2.0), (0.0, 3.0)]
 
 
 def test_a_partial_file_leaves_the_others(tmp_path: Path):
@@ -198,6 +210,8 @@ def test_encodings_pass_through_a_network(version: str, tmp_path: Path):
         ({"a": 3}, "the range of 'a' is not complete"),
         ({"a": {"min": 1}}, "the range of 'a' is not complete"),
         ({"a": {"min": 1, "max": 2, "mode": ""}}, "the range of 'a' has 'mode'"),
+        ({"a": {"min": 1, "max": 2, "extrema": [1]}}, "the extrema of 'a' are not two numbers"),
+        ({"a": {"min": 1, "max": 2, "extrema": [3, 1]}}, "not finite and ordered: 3.0 to 1.0"),
         ({"a": {"min": "1", "max": 2}}, "limits of 'a' are not numbers: '1' to 2"),
         ({"a": {"min": True, "max": 2}}, "not numbers"),
         ({"a": {"min": 3, "max": 2}}, "not finite and ordered: 3.0 to 2.0"),

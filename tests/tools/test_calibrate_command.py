@@ -56,7 +56,8 @@ def calibrate(folder: Path, output: str, *options: str) -> dict[str, Any]:
 
 
 def test_ranges_are_those_that_onnxruntime_shows(folder: Path):
-    found = calibrate(folder, "ranges.json", "--calibration", "@data.npz")
+    found = calibrate(folder, "ranges.json", "--calibration", "@data.npz", "--method", "min_max")
+    by_default = calibrate(folder, "default.json", "--calibration", "@data.npz")
     model = onnx.load(folder / "net.onnx")
     model.graph.output.append(helper.make_tensor_value_info("relu_tensor", TensorProto.FLOAT, (1, 4, 6, 6)))
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -67,6 +68,8 @@ def test_ranges_are_those_that_onnxruntime_shows(folder: Path):
         assert found[name]["method"] == "min_max"
         assert found[name]["min"] == pytest.approx(values.min(), rel=1e-6)
         assert found[name]["max"] == pytest.approx(values.max(), rel=1e-6)
+        assert by_default[name]["method"] == "mse"
+        assert by_default[name]["extrema"] == [found[name]["min"], found[name]["max"]]
 
 
 @pytest.mark.parametrize("method", ["min_max", "mse", "entropy", "percentile{percentile_value=99}", "average"])

@@ -69,3 +69,12 @@ func.func @statistics_of_other_channels(%x: tensor<2xf32>) -> tensor<2xf32> {
   %y = quant.observe %x {method = "min_max", means = dense<0.0> : tensor<3xf32>, mean_squares = dense<0.0> : tensor<3xf32>, minima = dense<0.0> : tensor<3xf32>, maxima = dense<0.0> : tensor<3xf32>} : tensor<2xf32>
   func.return %y : tensor<2xf32>
 }
+
+// -----
+
+func.func @unordered_extrema(%x: tensor<2xf32>) {
+  // C5 of quant.observe
+  // expected-error @+1 {{extrema must be two finite ordered numbers, got [1.0, -1.0]}}
+  %y = quant.observe %x {method = "mse", range = array<f64: -1.0, 1.0>, extrema = array<f64: 1.0, -1.0>} : tensor<2xf32>
+  func.return
+}

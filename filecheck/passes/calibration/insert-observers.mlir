@@ -3,10 +3,10 @@
 
 // CHECK-LABEL: func.func @input_after_change_of_layout
 // CHECK-NEXT:    [[t:%.*]] = nn.transpose
-// CHECK-NEXT:    [[x:%.*]] = quant.observe [[t]] {method = "min_max"} : tensor<1x8x8x3xf32>
+// CHECK-NEXT:    [[x:%.*]] = quant.observe [[t]] {method = "mse"} : tensor<1x8x8x3xf32>
 // CHECK-NEXT:    nn.constant
 // CHECK-NEXT:    [[y:%.*]] = nn.conv2d [[x]],
-// CHECK-NEXT:    [[o:%.*]] = quant.observe [[y]] {method = "min_max"} : tensor<1x8x8x1xf32> loc("conv")
+// CHECK-NEXT:    [[o:%.*]] = quant.observe [[y]] {method = "mse"} : tensor<1x8x8x1xf32> loc("conv")
 // CHECK-NEXT:    func.return [[o]]
 func.func @input_after_change_of_layout(%x: tensor<1x3x8x8xf32>) -> tensor<1x8x8x1xf32> {
   %t = nn.transpose %x permutation [0, 2, 3, 1] : (tensor<1x3x8x8xf32>) -> tensor<1x8x8x3xf32>
@@ -17,7 +17,7 @@ func.func @input_after_change_of_layout(%x: tensor<1x3x8x8xf32>) -> tensor<1x8x8
 
 // One observer for all uses of a value, at its definition.
 // CHECK-LABEL: func.func @all_uses
-// CHECK-NEXT:    [[x:%.*]] = quant.observe %{{.*}} {method = "min_max"} : tensor<4xf32>
+// CHECK-NEXT:    [[x:%.*]] = quant.observe %{{.*}} {method = "mse"} : tensor<4xf32>
 // CHECK-NEXT:    [[y:%.*]] = nn.sigmoid [[x]]
 // CHECK-NEXT:    [[o:%.*]] = quant.observe [[y]]
 // CHECK-NEXT:    [[z:%.*]] = nn.mul [[x]], [[o]]
@@ -96,7 +96,7 @@ func.func @negative_observed(%x: tensor<4xf32>) -> tensor<4xf32> {
 // CHANNELS-LABEL: func.func @layer_behind_pool
 // CHANNELS-NEXT:    quant.observe %{{.*}}
 // CHANNELS:         [[p:%.*]] = nn.max_pool2d
-// CHANNELS-NEXT:    quant.observe [[p]] {method = "min_max"} : tensor<1x1x1x2xf32>
+// CHANNELS-NEXT:    quant.observe [[p]] {method = "mse"} : tensor<1x1x1x2xf32>
 func.func @layer_behind_pool(%x: tensor<1x2x2x2xf32>) -> tensor<1x1x1x3xf32> {
   %w = nn.constant dense<1.0> : tensor<3x2xf32>
   %p = nn.max_pool2d %x kernel [2, 2] strides [2, 2] pads [0, 0, 0, 0] dilations [1, 1] : (tensor<1x2x2x2xf32>) -> tensor<1x1x1x2xf32>

@@ -47,6 +47,34 @@ func.func @moved(%x: tensor<4xf32>) -> tensor<2x2xf32> {
 
 // -----
 
+// 16 bits need not leave out what 8 bits do: they hold twice the extrema, 2 * 163.835 / 32767, and a clamp's bound if
+// that is at most four times as far, 327.67 / 32767. One further away is no help: 2 * 32.767 / 32767.
+
+// CHECK-LABEL: func.func @extrema
+// CHECK:      nn.relu {{.*}} -> tensor<4x!quant.uniform<i16:f32, 0.0099999{{[0-9]*}}>>
+// CHECK:      nn.clip {{.*}} -> tensor<4x!quant.uniform<i16:f32, 0.0099999{{[0-9]*}}>>
+// CHECK:      nn.clip {{.*}} -> tensor<4x!quant.uniform<i16:f32, 0.00{{199999|200000}}{{[0-9]*}}>>
+// CHECK-LABEL: func.func @negative_extrema_in_8_bits
+// CHECK:      nn.relu {{.*}} -> tensor<4x!quant.uniform<i8:f32, 0.00999999{{[0-9]*}}:-128>>
+func.func @extrema(%x: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>, tensor<4xf32>) {
+  %0 = quant.observe %x {method = "min_max", range = array<f64: 0.0, 100.0>} : tensor<4xf32>
+  %1 = nn.relu %0 {quant.precision = "a16w8"} : (tensor<4xf32>) -> tensor<4xf32>
+  %2 = quant.observe %1 {method = "mse", range = array<f64: 0.0, 2.55>, extrema = array<f64: 0.0, 163.835>} : tensor<4xf32>
+  %3 = nn.clip %0 to <0.0, 327.67> {quant.precision = "a16w8"} : (tensor<4xf32>) -> tensor<4xf32>
+  %4 = quant.observe %3 {method = "mse", range = array<f64: 0.0, 2.55>, extrema = array<f64: 0.0, 100.0>} : tensor<4xf32>
+  %5 = nn.clip %0 to <0.0, 327.67> {quant.precision = "a16w8"} : (tensor<4xf32>) -> tensor<4xf32>
+  %6 = quant.observe %5 {method = "mse", range = array<f64: 0.0, 2.55>, extrema = array<f64: 0.0, 32.767>} : tensor<4xf32>
+  func.return %2, %4, %6 : tensor<4xf32>, tensor<4xf32>, tensor<4xf32>
+}
+func.func @negative_extrema_in_8_bits(%x: tensor<4xf32>) -> tensor<4xf32> {
+  %0 = quant.observe %x {method = "min_max", range = array<f64: 0.0, 100.0>} : tensor<4xf32>
+  %1 = nn.relu %0 : (tensor<4xf32>) -> tensor<4xf32>
+  %2 = quant.observe %1 {method = "mse", range = array<f64: 0.0, 2.55>, extrema = array<f64: 0.0, 163.835>} : tensor<4xf32>
+  func.return %2 : tensor<4xf32>
+}
+
+// -----
+
 // 4-bit weights: 0.7 / 7. A 16-bit input has a bias of 48 bits: 0.5 / (0.02 * 0.1). The accumulator may be the result.
 
 // CHECK-DAG:   [[w:!.*]] = !quant.uniform<i4<-7:7>:f32:0, {0.1000000{{[0-9]*}},0.2000000{{[0-9]*}}}>

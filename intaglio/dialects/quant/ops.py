@@ -281,7 +281,8 @@ class ObserveOp(IRDLOperation):
     """Hand a float tensor on unchanged, and mark it for calibration.
 
     `method` names how calibration turns the values seen into a range; `range` is that range, in real values,
-    absent until calibration has run. `means`, `mean_squares`, `minima` and `maxima` are those of each channel, an
+    absent until calibration has run. `extrema` are the smallest and the largest value seen, where that range may leave
+    some out; who stores 16 bits need not leave any out. `means`, `mean_squares`, `minima` and `maxima` are those of each channel, an
     element of the last dimension, where calibration was asked for them; all four or none are there.
 
     Constraints:
@@ -289,12 +290,15 @@ class ObserveOp(IRDLOperation):
         C2: the method is not empty.
         C3: the range is two finite numbers, the lower first (they may be equal: a constant tensor).
         C4: statistics of channels are four vectors of f32, with an element for each of the last dimension.
+        C5: the extrema are two finite numbers, the lower first.
 
     Example:
     ```mlir
     func.func @main() -> tensor<2xf32> {
       %x = nn.constant dense<[-1.0, 8.25]> : tensor<2xf32>
-      %y = quant.observe %x {method = "min_max", range = array<f64: -1.0, 8.25>} : tensor<2xf32>
+      %y = quant.observe %x {
+        method = "mse", range = array<f64: -1.0, 8.0>, extrema = array<f64: -1.0, 8.25>
+      } : tensor<2xf32>
       func.return %y : tensor<2xf32>
     }
     ```
@@ -308,6 +312,7 @@ class ObserveOp(IRDLOperation):
     input = operand_def(T)
     method = prop_def(StringAttr)
     range = opt_prop_def(DenseArrayBase.constr(f64))
+    extrema = opt_prop_def(DenseArrayBase.constr(f64))
     means = opt_prop_def(DenseIntOrFPElementsAttr | WeightsAttr)
     mean_squares = opt_prop_def(DenseIntOrFPElementsAttr | WeightsAttr)
     minima = opt_prop_def(DenseIntOrFPElementsAttr | WeightsAttr)
@@ -331,8 +336,17 @@ class ObserveOp(IRDLOperation):
         low, high = cast(Sequence[float], self.range.get_values())
         return low, high
 
+    @property
+    def widest_range(self) -> tuple[float, float] | None:
+        """The range with the extrema in it, or None before calibration."""
+        bounds = self.calibrated_range
+        if bounds is None or self.extrema is None:
+            return bounds
+        low, high = cast(Sequence[float], self.extrema.get_values())
+        return min(bounds[0], low), max(bounds[1], high)
+
     def verify_(self) -> None:
-        """Check C1 to C4."""
+        """Check C1 to C5."""
         _require_float(self.input.type, "input")  # C1
         _require(isinstance(self.input.type, TensorType), f"input must be a tensor, got {self.input.type}")  # C1
         _require(bool(self.method.data), "method must not be empty")  # C2
@@ -343,10 +357,9 @@ class ObserveOp(IRDLOperation):
             types in ([None] * len(types), [vector] * len(types)),
             f"statistics of channels must be means, mean_squares, minima and maxima, each {vector}",
         )  # C4
-        if self.range is None:
-            return
-        bounds = cast(Sequence[float], self.range.get_values())
-        _require(
-            len(bounds) == 2 and all(map(math.isfinite, bounds)) and bounds[0] <= bounds[1],
-            f"range must be two finite ordered numbers, got {list(bounds)}",
-        )  # C3
+        for name, entry in (("range", self.range), ("extrema", self.extrema)):  # C3, C5
+            bounds = [] if entry is None else list(cast(Sequence[float], entry.get_values()))
+            _require(
+                entry is None or (len(bounds) == 2 and all(map(math.isfinite, bounds)) and bounds[0] <= bounds[1]),
+                f"{name} must be two finite ordered numbers, got {bounds}",
+            )

@@ -78,4 +78,5 @@ def apply_ranges(
     for name, found in selected.items():
         if found.method:
             observers[name].properties["method"] = StringAttr(found.method)
-    write_ranges(module, {name: found.bounds for name, found in selected.items()})
+    extrema = {name: found.extrema for name, found in selected.items() if found.extrema is not None}
+    write_ranges(module, {name: found.bounds for name, found in selected.items()}, extrema)

@@ -4,6 +4,9 @@
 %1 = quant.observe %0 {method = "min_max"}  ->  %1 = quant.observe %0 {method = "min_max", range = array<f64: 0.0, 6.0>}
 ```
 
+Histograms, whose range may leave values out, also write down the extrema, for those who store 16 bits; so do channels
+that an earlier run has looked at, in which no value was passed over.
+
 onnxruntime executes the network in one pass over the data, one sample ahead of the statistics, which are taken in a
 thread of their own; memory does not depend on the number of samples. Ranges found by an earlier run are replaced, so
 that the pass may be repeated with other data. Observers outside `@main` are left alone.
@@ -30,7 +33,7 @@ from intaglio.errors import UserError
 from intaglio.frontend.exporter import main_function
 from intaglio.ir.locations import describe, where
 from intaglio.passes.calibration.batches import samples_per_run, split_batches
-from intaglio.passes.calibration.channels import write_channel_values
+from intaglio.passes.calibration.channels import channel_values, write_channel_values
 from intaglio.passes.calibration.collection import NetworkStatistics
 from intaglio.passes.calibration.float_graph import Array, FloatGraph
 from intaglio.passes.calibration.observers import observers_of
@@ -50,7 +53,8 @@ class Calibrate(ModulePass):
     Options:
         data: an .npz file with one array per model input, samples stacked on a new first axis.
         method: calibration method of all observers, instead of each one's own.
-        bits: width of the integers that the ranges are chosen for (mse, entropy).
+        bits: width of the integers that the ranges are chosen for (mse, entropy); 8 also for a network with values of
+            16 bits, which are quantized by their extrema.
         symmetric: whether the ranges are chosen for symmetric quantization (mse, entropy, percentile).
         statistics: a file that keeps the statistics; an interrupted run goes on from it.
         channels: whether to record mean, mean square and extrema of each channel as well.
@@ -117,11 +121,15 @@ def set_method(module: ModuleOp, method: CalibrationMethod) -> None:
         observer.properties["method"] = StringAttr(str(method))
 
 
-def write_ranges(module: ModuleOp, ranges: Mapping[str, Range]) -> None:
-    """Write ranges into the observers of those names, which exist."""
+def write_ranges(module: ModuleOp, ranges: Mapping[str, Range], extrema: Mapping[str, Range] | None = None) -> None:
+    """Write ranges, and extrema if they are known, into the observers of those names, which exist."""
     observers = observers_of(module)
     for name, bounds in ranges.items():
-        observers[name].properties["range"] = DenseArrayBase.from_list(f64, list(bounds))
+        properties = observers[name].properties
+        properties["range"] = DenseArrayBase.from_list(f64, list(bounds))
+        properties.pop("extrema", None)
+        if extrema is not None and name in extrema:
+            properties["extrema"] = DenseArrayBase.from_list(f64, list(extrema[name]))
 
 
 class Calibration:
@@ -190,8 +198,13 @@ class Calibration:
         Raises:
             UserError: there were no samples.
         """
-        write_ranges(self._module, self.statistics.ranges(grid))
-        for name, observer in observers_of(self._module).items():
+        observers = observers_of(self._module)
+        extrema = self.statistics.extrema()
+        for name, (low, high) in extrema.items():
+            if (known := channel_values(observers[name])) is not None and known.minima.size:
+                extrema[name] = min(low, float(known.minima.min())), max(high, float(known.maxima.max()))
+        write_ranges(self._module, self.statistics.ranges(grid), extrema)
+        for name, observer in observers.items():
             found = self.statistics.channels.get(name)
             write_channel_values(observer, found.values() if found is not None else None)
 

@@ -91,6 +91,11 @@ class NetworkStatistics:
             raise UserError("there are no samples to calibrate with")
         return {name: statistics.range(grid or Grid()) for name, statistics in self.tensors.items()}
 
+    def extrema(self) -> dict[str, Range]:
+        """The smallest and the largest value seen of each tensor whose range may leave some out."""
+        found = {name: statistics.extrema() for name, statistics in self.tensors.items()}
+        return {name: bounds for name, bounds in found.items() if bounds is not None}
+
     def merge(self, other: NetworkStatistics) -> None:
         """Take in the statistics of other samples.
 

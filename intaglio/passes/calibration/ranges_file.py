@@ -5,9 +5,11 @@ Ours maps each tensor, under the name that `observers` gives it, to its range:
 ```json
 {
   "input": {"min": -2.1, "max": 2.6, "method": "mse"},
-  "stem/Relu": {"min": 0.0, "max": 5.9, "method": "mse"}
+  "stem/Relu": {"min": 0.0, "max": 5.9, "method": "mse", "extrema": [0.0, 6.3]}
 }
 ```
+
+The extrema are those of the values seen, for tensors of 16 bits; they need not be there.
 
 AIMET's encodings give scale and offset instead, a stored value `q` from 0 to `2^bits - 1` standing for
 `scale * (q + offset)`, and name tensors as the ONNX model does. Versions 0.4 to 0.6.1 (which state the range as well),
@@ -22,7 +24,7 @@ import difflib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -42,16 +44,24 @@ class CalibratedRange:
         low: smallest real value.
         high: largest real value.
         method: how it was found, as text; empty when that is not known.
+        extrema: the smallest and the largest value seen, where the range may leave some out.
     """
 
     low: float
     high: float
     method: str = ""
+    extrema: Range | None = None
 
     @property
     def bounds(self) -> Range:
         """Both limits."""
         return self.low, self.high
+
+    def entry(self) -> dict[str, object]:
+        """What our file says of the tensor."""
+        entry: dict[str, object] = {"min": self.low, "max": self.high}
+        entry |= {"method": self.method} if self.method else {}
+        return entry | ({"extrema": list(self.extrema)} if self.extrema else {})
 
 
 @dataclass(frozen=True)
@@ -88,7 +98,7 @@ def write_ranges_file(path: str | Path, ranges: Mapping[str, CalibratedRange]) -
     Raises:
         UserError: the file cannot be written.
     """
-    lines = [f"  {json.dumps(name, ensure_ascii=False)}: {json.dumps(_entry(found))}" for name, found in ranges.items()]
+    lines = [f"  {json.dumps(name, ensure_ascii=False)}: {json.dumps(found.entry())}" for name, found in ranges.items()]
     write_atomically(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
@@ -196,13 +206,20 @@ def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def _read_range(name: str, entry: object, where: str) -> CalibratedRange:
     fields = cast("dict[str, object]", entry) if isinstance(entry, dict) else {}
     low, high, method = fields.get("min"), fields.get("max"), fields.get("method", "")
-    extra = [key for key in fields if key not in {"min", "max", "method"}]
+    extra = [key for key in fields if key not in {"min", "max", "method", "extrema"}]
     if low is None or high is None or extra or not isinstance(method, str):
         what = f"has {extra[0]!r}" if extra else "is not complete"
         raise UserError(
             f"the range of {name!r} {what}", where=where, hint='{"min": -1.0, "max": 2.5, "method": "mse"} is one'
         )
-    return _checked(name, low, high, method, where)
+    found = _checked(name, low, high, method, where)
+    if (extrema := fields.get("extrema")) is None:
+        return found
+    pair = cast("list[object]", extrema) if isinstance(extrema, list) else []
+    if len(pair) != 2:
+        raise UserError(f"the extrema of {name!r} are not two numbers", where=where, hint='"extrema": [-1.5, 2.75]')
+    least, most = pair
+    return replace(found, extrema=_checked(name, least, most, "", where).bounds)
 
 
 def _checked(name: str, low: object, high: object, method: str, where: str) -> CalibratedRange:
@@ -216,11 +233,6 @@ def _checked(name: str, low: object, high: object, method: str, where: str) -> C
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _entry(found: CalibratedRange) -> dict[str, object]:
-    entry: dict[str, object] = {"min": found.low, "max": found.high}
-    return entry | ({"method": found.method} if found.method else {})
 
 
 def _float(number: object) -> float:

@@ -96,6 +96,10 @@ class RangeStatistics(ABC, Generic[Method]):
     def range(self, grid: Grid) -> Range:
         """The range that follows from all values so far, low and high; `(0, 0)` when there were none."""
 
+    def extrema(self) -> Range | None:
+        """The smallest and the largest value so far, where `range` may leave values out and they are known."""
+        return None
+
     @abstractmethod
     def state(self) -> dict[str, Array]:
         """Everything that `restore` needs, as arrays."""
@@ -273,6 +277,10 @@ class HistogramStatistics(RangeStatistics[Method]):
         if histogram.low >= histogram.high:
             return (histogram.low, histogram.high) if histogram.total else (0.0, 0.0)
         return self._choose(histogram, self.method, grid)
+
+    def extrema(self) -> Range | None:
+        """The smallest and the largest of the values counted."""
+        return (self.histogram.low, self.histogram.high) if self.histogram.total else None
 
     def state(self) -> dict[str, Array]:
         """The extrema, the grid of bins and the counts."""

@@ -97,6 +97,7 @@ class ChannelScaling:
                 _bound(op, bounds)
         for observer, factors in self._observers.items():
             observer.properties.pop("range", None)
+            observer.properties.pop("extrema", None)
             known = channel_values(observer)
             write_channel_values(observer, None if known is None else known.divided(factors))
 

@@ -72,11 +72,14 @@ It is small, so that a layer which reads them has a fine enough unit for its bia
 """
 
 WIDE_HEADROOM = 2.0
-"""How far beyond its calibrated range a 16-bit value reaches.
+"""How far beyond the values that calibration saw a 16-bit value reaches.
 
 Calibration never sees all that comes. Of 8 bits none can be spared for it, of 16 one is worth less than what
 clipping costs.
 """
+
+LIMIT_HEADROOM = 4.0
+"""How far beyond them it reaches where that rules clipping out, because a function or clamp never goes further."""
 
 LITERT_PROBABILITIES = (0.0, 255 / 256)
 """What 8 bits hold in steps of 1/256, in which alone the softmax of LiteRT gives its result."""
@@ -127,8 +130,11 @@ class Quantizer:
     def __init__(self, function: func.FuncOp, options: Options) -> None:
         self.options = options
         self._function = function
-        ranges = _take_observers(function)
+        observed, widest = _take_observers(function)
+        ranges = dict(observed)
         limit_masks(function, ranges, options.precision)
+        # What masks have narrowed saturates on purpose.
+        self._widest = {value: bounds for value, bounds in widest.items() if ranges[value] == observed[value]}
         self.coverage = Coverage(function, options.precision)
         for op in self.coverage.quantized:
             replace_constants(op)
@@ -353,8 +359,7 @@ class Quantizer:
             ):
                 low, high = LITERT_PROBABILITIES
             widen(group, low, high)
-            reach = min(WIDE_HEADROOM * max(-low, high), max(_limit_of(value), -low, high))
-            self._reach[group] = max(self._reach.get(group, 0.0), reach)
+            self._reach[group] = max(self._reach.get(group, 0.0), self._reach_of(value, low, high))
         for group, (low, high) in self.coverage.constant_ranges():
             widen(group, low, high)
         for group, pair in bounds.items():
@@ -382,6 +387,12 @@ class Quantizer:
                         hint="check the ranges of its operands, or keep it in float",
                     )
         return bounds
+
+    def _reach_of(self, value: SSAValue, low: float, high: float) -> float:
+        """The largest magnitude that 16 bits hold of a value whose range for 8 bits is `low` to `high`."""
+        least, most = self._widest.get(value, (low, high))
+        seen, limit = max(-low, high, -least, most), _limit_of(value)
+        return max(limit, -low, high) if limit <= LIMIT_HEADROOM * seen else WIDE_HEADROOM * seen
 
     def _step(self, op: Operation, width: int) -> float:
         """The real value of one unit of an operation's accumulator: a product of scales, or the largest one."""
@@ -418,18 +429,19 @@ class Quantizer:
         return self._types[key]
 
 
-def _take_observers(function: func.FuncOp) -> dict[SSAValue, tuple[float, float]]:
-    """Remove the observers of a function and return the calibrated range of each value that had one."""
-    ranges: dict[SSAValue, tuple[float, float]] = {}
+def _take_observers(function: func.FuncOp) -> tuple[dict[SSAValue, Range], dict[SSAValue, Range]]:
+    """Remove the observers of a function and return two ranges of each value that had one: calibrated, and widest."""
+    ranges: dict[SSAValue, Range] = {}
+    widest: dict[SSAValue, Range] = {}
     for op in list(function.body.block.ops):
         if not isinstance(op, ObserveOp):
             continue
-        if op.calibrated_range is not None:
-            ranges[op.input] = op.calibrated_range
+        if (found := op.calibrated_range) is not None:
+            ranges[op.input], widest[op.input] = found, op.widest_range or found
         op.result.replace_all_uses_with(op.input)
         op.detach()
         op.erase()
-    return ranges
+    return ranges, widest
 
 
 def _range_of_value(value: SSAValue, ranges: dict[SSAValue, Range]) -> Range:
