@@ -22,7 +22,14 @@ from intaglio.interpreter.registry import rule
 from intaglio.interpreter.values import Array, value_dtype, value_shape
 from intaglio.ir.locations import describe
 from intaglio.numerics.requantization import apply_scale
-from intaglio.targets.instructions import state_key
+from intaglio.numerics.wide_requantization import wide_apply_scale
+from intaglio.targets.instructions import (
+    INTERPOLATED_ENTRIES,
+    PARAMETER_BYTES,
+    TABLE_ENTRIES,
+    WIDE_PARAMETER_BYTES,
+    state_key,
+)
 
 Int8Array = npt.NDArray[np.int8]
 Int64Array = npt.NDArray[np.int64]
@@ -31,6 +38,9 @@ Operands = dict[str, int]
 SCRATCHPAD_BYTES = 4 << 20
 ACCUMULATOR_ROWS = 2048
 LANES = 64
+
+WIDE_BITS = 48
+"""Of sums of products of which an operand has two bytes."""
 
 
 @rule(isa.ProgramOp)
@@ -47,19 +57,23 @@ class Machine:
 
     Args:
         op: the program.
-        inputs: one int8 array per input.
+        inputs: one array per input, of one- or two-byte elements.
     """
 
     def __init__(self, op: isa.ProgramOp, inputs: Sequence[Array]) -> None:
         self._program = op
         self._current: isa.InstructionOp | None = None
         self._scratchpad = np.zeros(SCRATCHPAD_BYTES, np.int8)
-        self._accumulators = np.zeros((ACCUMULATOR_ROWS, LANES), np.int32)
+        self._accumulators = np.zeros((ACCUMULATOR_ROWS, LANES), np.int64)
         self._state: dict[str, Operands] = {}
         self._regions = [array_of(op.constants).astype(np.int8), np.zeros(op.arena_bytes, np.int8)]
-        self._regions += [array.astype(np.int8).reshape(-1) for array in inputs]
+        self._regions += [
+            np.ascontiguousarray(array, value_dtype(kind)).reshape(-1).view(np.int8)
+            for array, kind in zip(inputs, op.input_types, strict=True)
+        ]
         self._first_output = len(self._regions)
-        self._regions += [np.zeros(math.prod(value_shape(kind)), np.int8) for kind in op.output_types]
+        sizes = [math.prod(value_shape(kind)) * value_dtype(kind).itemsize for kind in op.output_types]
+        self._regions += [np.zeros(size, np.int8) for size in sizes]
         self._instructions: dict[str, Callable[[Operands], None]] = {
             "load.run": self._load,
             "store.run": self._store,
@@ -73,13 +87,14 @@ class Machine:
             "vector.multiply": self._vector_multiply,
             "vector.convert": self._convert,
             "vector.lookup": self._lookup,
+            "vector.interpolate": self._interpolate,
         }
 
     def outputs(self) -> list[Array]:
         """The contents of the output regions, in the shapes and dtypes of the program's results."""
         regions = self._regions[self._first_output :]
         return [
-            region.reshape(value_shape(kind)).astype(value_dtype(kind))
+            region.view(value_dtype(kind)).reshape(value_shape(kind))
             for region, kind in zip(regions, self._program.output_types, strict=True)
         ]
 
@@ -115,7 +130,14 @@ class Machine:
     def _bytes(self, first: int, count: int) -> Int8Array:
         return self._slice(self._scratchpad, first, count, "scratchpad byte")
 
-    def _row(self, number: int) -> npt.NDArray[np.int32]:
+    def _elements(self, first: int, count: int, element_bytes: int) -> Int64Array:
+        """Consecutive signed integers of the scratchpad, little-endian."""
+        return self._decoded(self._bytes(first, count * element_bytes), element_bytes)
+
+    def _decoded(self, data: Int8Array, element_bytes: int) -> Int64Array:
+        return np.frombuffer(data.tobytes(), f"<i{element_bytes}").astype(np.int64)
+
+    def _row(self, number: int) -> Int64Array:
         return self._slice(self._accumulators, number, 1, "accumulator row")[0]
 
     def _runs(self, queue: str, operands: Operands) -> Iterator[tuple[Int8Array, Int8Array]]:
@@ -155,18 +177,19 @@ class Machine:
     def _value(
         self, queue: str, operands: Operands, oy: int, ox: int, width: int, tap: tuple[int, int] = (0, 0)
     ) -> Int64Array:
-        """The bytes of a feature map at an output position and a tap, padding included."""
+        """The elements of a feature map at an output position and a tap, padding included."""
         feature_map, window = self._get(f"{queue}.input"), self._get(f"{queue}.window")
         y, x = operands["y0"] + oy * window["step_y"], operands["x0"] + ox * window["step_x"]
         if tap != (0, 0):
             taps = self._get(f"{queue}.taps")
             y, x = y + tap[0] * taps["step_y"], x + tap[1] * taps["step_x"]
-        values = np.full(width, feature_map["pad"], np.int64)
-        if 0 <= y < feature_map["rows"]:
-            first, last = max(x, 0), min(x + width, feature_map["row_bytes"])
-            if first < last:
-                start = feature_map["base"] + y * feature_map["row_stride"] + first
-                values[first - x : last - x] = self._bytes(start, last - first)
+        size = feature_map["element_bytes"]
+        # Of an element outside, `pad` is the high byte.
+        values = np.full(width, feature_map["pad"] << 8 * (size - 1), np.int64)
+        for j in range(width):
+            first = x + j * size
+            if 0 <= y < feature_map["rows"] and 0 <= first < feature_map["row_bytes"]:
+                values[j] = self._elements(feature_map["base"] + y * feature_map["row_stride"] + first, 1, size)[0]
         return values
 
     def _taps(self, queue: str) -> Iterator[tuple[int, int, int]]:
@@ -178,12 +201,12 @@ class Machine:
 
     def _matrix_multiply(self, operands: Operands) -> None:
         weights = self._get("matrix.weights")
-        inner, outer = operands["inner"], operands["outer"]
+        inner, outer, size = operands["inner"], operands["outer"], weights["element_bytes"]
+        bits = 32 if size == self._get("matrix.input")["element_bytes"] == 1 else WIDE_BITS
         tiles: dict[int, Int64Array] = {}
         for t, _, _ in self._taps("matrix"):
             first = weights["base"] + t * weights["tap_stride"]
-            rows = [self._bytes(first + j * weights["row_stride"], outer) for j in range(inner)]
-            tiles[t] = np.stack(rows).astype(np.int64)
+            tiles[t] = np.stack([self._elements(first + j * weights["row_stride"], outer, size) for j in range(inner)])
         for m, oy, ox in self._positions("matrix"):
             total = np.zeros(outer, np.int64)
             for t, ky, kx in self._taps("matrix"):
@@ -191,15 +214,21 @@ class Machine:
             row = self._row(operands["accumulator"] + m)
             if operands["accumulate"]:
                 total += row[:outer]
-            row[:outer] = total.astype(np.int32)
+            row[:outer] = _wrapped(total, bits)
 
     def _scale(self, operand: int) -> Operands:
         return self._get(f"vector.scale[{operand}]")
 
-    def _rescale(self, values: Int64Array, multiplier: int | Int64Array, shift: int | Int64Array) -> Int64Array:
-        """APPLY_SCALE_32 with the rounding in force, saturated to 32 bits."""
+    def _rescale(
+        self, values: Int64Array, multiplier: int | Int64Array, shift: int | Int64Array, *, wide: bool = False
+    ) -> Int64Array:
+        """APPLY_SCALE_32 with the rounding in force, saturated to 32 bits; for sums of 48 bits APPLY_SCALE_16."""
         if np.any(np.asarray(multiplier) < 0) or np.any((np.asarray(shift) < 2) | (np.asarray(shift) > 62)):
             raise self._error("rescaling needs a multiplier from 0 and a shift of 2 to 62")
+        if wide:
+            if np.any(np.asarray(multiplier) > 32_767):
+                raise self._error("rescaling sums of 48 bits needs multipliers to 32767")
+            return wide_apply_scale(values, multiplier, shift)
         double_round = bool(self._get("vector.clamp")["double_round"])
         scaled = apply_scale(values, multiplier, shift, double_round)
         return np.clip(scaled, np.iinfo(np.int32).min, np.iinfo(np.int32).max)
@@ -212,7 +241,9 @@ class Machine:
         """Clamp the results of a position and write them."""
         clamp, output = self._get("vector.clamp"), self._get("vector.output")
         first = output["base"] + oy * output["row_stride"] + ox * output["column_stride"]
-        self._bytes(first, len(values))[:] = np.clip(values, clamp["low"], clamp["high"])
+        size = output["element_bytes"]
+        results = np.clip(values, clamp["low"], clamp["high"]).astype(f"<i{size}")
+        self._bytes(first, len(values) * size)[:] = results.view(np.int8)
 
     def _write_result(self, oy: int, ox: int, values: Int64Array) -> None:
         """Rescale the results of a position, add the zero point, clamp and write them."""
@@ -220,30 +251,37 @@ class Machine:
 
     def _parameters(self, channels: int) -> tuple[Int64Array, Int64Array, Int64Array]:
         """Bias, multiplier and shift of each channel."""
-        base = self._get("vector.parameters")["base"]
-        values = np.frombuffer(self._bytes(base, 12 * channels).tobytes(), "<i4").reshape(channels, 3)
-        bias, multiplier, shift = values.astype(np.int64).T
+        state = self._get("vector.parameters")
+        if state["wide"]:
+            records = self._bytes(state["base"], WIDE_PARAMETER_BYTES * channels).reshape(channels, -1)
+            fields = (records[:, :8], 8), (records[:, 8:12], 4), (records[:, 12:], 4)
+        else:
+            records = self._bytes(state["base"], PARAMETER_BYTES * channels).reshape(channels, -1)
+            fields = (records[:, :4], 4), (records[:, 4:8], 4), (records[:, 8:], 4)
+        bias, multiplier, shift = (self._decoded(column, size) for column, size in fields)
         return bias, multiplier, shift
 
     def _write_channels(self, oy: int, ox: int, values: Int64Array) -> None:
         """Add the bias of each channel to a position's sums, rescale them and write them."""
         bias, multiplier, shift = self._parameters(len(values))
-        scaled = self._rescale(_wrapped(values + bias), multiplier, shift)
-        self._write(oy, ox, self._scale(0)["zero_point"] + scaled)
+        wide = bool(self._get("vector.parameters")["wide"])
+        bits = WIDE_BITS if wide else 32
+        sums = _wrapped(_wrapped(values, bits) + bias, bits)
+        self._write(oy, ox, self._scale(0)["zero_point"] + self._rescale(sums, multiplier, shift, wide=wide))
 
     def _requantize(self, operands: Operands) -> None:
         for m, oy, ox in self._positions("vector"):
             row = self._row(operands["accumulator"] + m)
-            self._write_channels(oy, ox, row[: operands["channels"]].astype(np.int64))
+            self._write_channels(oy, ox, row[: operands["channels"]])
 
     def _depthwise(self, operands: Operands) -> None:
         weights, channels = self._get("vector.weights"), operands["channels"]
         for _, oy, ox in self._positions("vector"):
             total = np.zeros(channels, np.int64)
             for t, ky, kx in self._taps("vector"):
-                tile = self._bytes(weights["base"] + t * weights["tap_stride"], channels)
+                tile = self._elements(weights["base"] + t * weights["tap_stride"], channels, weights["element_bytes"])
                 total += self._value("vector", operands, oy, ox, channels, (ky, kx)) * tile
-            self._write_channels(oy, ox, _wrapped(total))
+            self._write_channels(oy, ox, total)
 
     def _maximum(self, operands: Operands) -> None:
         channels = operands["channels"]
@@ -257,7 +295,7 @@ class Machine:
             total = np.zeros(channels, np.int64)
             for _, ky, kx in self._taps("vector"):
                 total += self._value("vector", operands, oy, ox, channels, (ky, kx)) - zero_point
-            self._write_result(oy, ox, _wrapped(total))
+            self._write_result(oy, ox, _wrapped(total, 32))
 
     def _first(self, operands: Operands, oy: int, ox: int) -> Int64Array:
         """The first operand's elements less its zero point."""
@@ -268,10 +306,10 @@ class Machine:
         second = self._get("vector.operand")
         first = second["base"] + oy * second["row_stride"] + ox * second["column_stride"]
         if second["channel_stride"]:
-            values = self._bytes(first, operands["channels"])
+            values = self._elements(first, operands["channels"], second["element_bytes"])
         else:
-            values = np.repeat(self._bytes(first, 1), operands["channels"])
-        return values.astype(np.int64) - self._scale(2)["zero_point"]
+            values = np.repeat(self._elements(first, 1, second["element_bytes"]), operands["channels"])
+        return values - self._scale(2)["zero_point"]
 
     def _add(self, operands: Operands) -> None:
         for _, oy, ox in self._positions("vector"):
@@ -294,14 +332,24 @@ class Machine:
             self._write_result(oy, ox, self._first(operands, oy, ox))
 
     def _lookup(self, operands: Operands) -> None:
-        table = self._bytes(self._get("vector.table")["base"], 256).astype(np.int64)
+        size = self._get("vector.output")["element_bytes"]
+        table = self._elements(self._get("vector.table")["base"], TABLE_ENTRIES, size)
         for _, oy, ox in self._positions("vector"):
             self._write(oy, ox, table[self._value("vector", operands, oy, ox, operands["channels"]) + 128])
 
+    def _interpolate(self, operands: Operands) -> None:
+        table = self._elements(self._get("vector.table")["base"], INTERPOLATED_ENTRIES, 2)
+        for _, oy, ox in self._positions("vector"):
+            values = self._value("vector", operands, oy, ox, operands["channels"])
+            entry = (values + 32768) >> 7
+            between = (table[entry + 1] - table[entry]) * (values & 127)
+            self._write_result(oy, ox, (table[entry] << 7) + between)
 
-def _wrapped(values: Int64Array) -> Int64Array:
-    """Sums as the 32-bit lanes hold them."""
-    return values.astype(np.int32).astype(np.int64)
+
+def _wrapped(values: Int64Array, bits: int) -> Int64Array:
+    """Sums as lanes of some bits hold them, in two's complement."""
+    above = 64 - bits
+    return values << above >> above
 
 
 def _saturated(values: Int64Array) -> Int64Array:

@@ -21,36 +21,51 @@ from intaglio.interpreter.interpreter import Interpreter
 from intaglio.interpreter.registry import calling_rule, find_rule, missing_rule, rule
 from intaglio.interpreter.values import Array, value_dtype, value_shape
 from intaglio.numerics.requantization import apply_scale
+from intaglio.numerics.tables import lookup_int16
+from intaglio.numerics.wide_requantization import wide_apply_scale
+from intaglio.targets.instructions import INTERPOLATED_ENTRIES, PARAMETER_BYTES, WIDE_PARAMETER_BYTES
 from intaglio.targets.target import load_target
+
+WIDE_BITS = 48
+"""Of sums of products of which an operand has two bytes."""
 
 Task = TypeVar("Task", bound=npu.TaskOp)
 _TASKS: dict[type[Operation], Callable[[Machine, Any], None]] = {}
 
 
 class Machine:
-    """The memories of the accelerator: one int8 array per buffer, and `rows x D` int32 accumulators."""
+    """The memories of the accelerator: one array of bytes per buffer, and `rows x D` accumulators."""
 
     def __init__(self, accumulator_rows: int, array_size: int) -> None:
         self.buffers: dict[SSAValue, Array] = {}
-        self.accumulators = np.zeros((accumulator_rows, array_size), np.int32)
+        self.accumulators = np.zeros((accumulator_rows, array_size), np.int64)
 
     def gather(self, source: SSAValue, read: npu.FeatureMap, positions: tuple[Array, Array], run: int) -> Array:
-        """`run` bytes from each position of a feature map.
+        """`run` elements from each position of a feature map.
 
         Args:
             source: the buffer.
             read: the feature map in it.
-            positions: row, and byte within the row, of the first byte; two arrays that broadcast.
-            run: bytes from there on.
+            positions: row, and byte within the row, of the first element; two arrays that broadcast.
+            run: elements from there on.
 
         Returns:
             int64, `[*positions, run]`, the pad value outside the map.
         """
+        size = read.element_bytes
         y, x = (index[..., None] for index in positions)
-        x = x + np.arange(run)
+        x = x + np.arange(run) * size
         inside = (y >= 0) & (y < read.rows) & (x >= 0) & (x < read.row_bytes)
         address = np.where(inside, read.offset + y * read.row_stride + x, 0)
-        return np.where(inside, self.buffers[source][address], read.pad).astype(np.int64)
+        # Of an element outside, `pad` is the high byte.
+        return np.where(inside, self.elements(source, address, size), read.pad << 8 * (size - 1))
+
+    def elements(self, buffer: SSAValue, addresses: Array, element_bytes: int) -> Array:
+        """The signed little-endian integers at some addresses of a buffer, int64."""
+        data = self.buffers[buffer]
+        if element_bytes == 1:
+            return data[addresses].astype(np.int64)
+        return (data[addresses + 1].astype(np.int64) << 8) | data[addresses].view(np.uint8)
 
 
 def task(*kinds: type[Task]) -> Callable[[Callable[[Machine, Task], None]], Callable[[Machine, Task], None]]:
@@ -79,17 +94,33 @@ def under_taps(machine: Machine, op: npu.MapTaskOp) -> Array:
 
 
 def write(machine: Machine, target: SSAValue, placement: npu.Placement, bounds: npu.Bounds, results: Array) -> None:
-    """Limit results `[rows, columns, channels]` to the bounds and write them as bytes."""
+    """Limit results `[rows, columns, channels]` to the bounds and write them."""
     rows, columns, channels = np.ix_(*(range(size) for size in results.shape))
-    address = placement.offset + rows * placement.row_stride + columns * placement.column_stride + channels
-    machine.buffers[target][address] = np.clip(results, bounds.low, bounds.high).astype(np.int8)
+    size = placement.element_bytes
+    address = placement.offset + rows * placement.row_stride + columns * placement.column_stride + channels * size
+    limited = np.clip(results, bounds.low, bounds.high)
+    for byte in range(size):
+        machine.buffers[target][address + byte] = (limited >> 8 * byte).astype(np.int8)
 
 
-def parameters(machine: Machine, buffer: SSAValue, offset: int, channels: int) -> tuple[Array, Array, Array]:
-    """Bias, multiplier and shift of each channel, int64."""
-    data = machine.buffers[buffer][offset : offset + channels * npu.PARAMETER_BYTES]
-    records = data.view("<i4").reshape(channels, 3).astype(np.int64)
-    return records[:, 0], records[:, 1], records[:, 2]
+def write_sums(machine: Machine, op: npu.RequantizeOp | npu.DepthwiseOp, sums: Array) -> None:
+    """Add biases to sums `[rows, columns, channels]`, which wraps, rescale them per channel and write them."""
+    first, channels, wide = op.parameters_offset.value.data, sums.shape[2], op.wide is not None
+    bias_bytes, size = (8, WIDE_PARAMETER_BYTES) if wide else (4, PARAMETER_BYTES)
+    records = machine.buffers[op.parameters][first : first + channels * size].reshape(channels, size)
+    bias = np.ascontiguousarray(records[:, :bias_bytes]).view(f"<i{bias_bytes}")[:, 0].astype(np.int64)
+    multiplier, shift = np.ascontiguousarray(records[:, bias_bytes:]).view("<i4").astype(np.int64).T
+    if wide:
+        scaled = wide_apply_scale(wrapped(sums + bias, WIDE_BITS), multiplier, shift)
+    else:
+        scaled = apply_scale(wrapped(sums + bias, 32), multiplier, shift)
+    write(machine, op.output, op.placement.data, op.bounds.data, op.zero_point.value.data + scaled)
+
+
+def wrapped(sums: Array, bits: int) -> Array:
+    """Sums as lanes of some bits hold them, in two's complement."""
+    above = 64 - bits
+    return sums << above >> above
 
 
 def rescaled(value: Array, scale: npu.Scale) -> Array:
@@ -112,28 +143,26 @@ def copy(machine: Machine, op: npu.TransferOp) -> None:
 
 @task(npu.MatrixMultiplyOp)
 def matrix_multiply(machine: Machine, op: npu.MatrixMultiplyOp) -> None:
-    """Sum over taps and bytes of value times weight; exact in double precision, as no sum reaches 2**53."""
+    """Sum over taps and elements of value times weight; exact in double precision, as no sum reaches 2**53."""
     window, taps, tiles = op.window.data, op.taps.data, op.tiles.data
     inner, outer = op.inner.value.data, op.outer.value.data
     values = machine.gather(op.input, op.map.data, positions(window, taps, op.origin.data), inner)
     tap, row, column = np.ix_(range(taps.size), range(inner), range(outer))
-    address = tiles.offset + tap * tiles.tap_stride + row * tiles.row_stride + column
-    weights = machine.buffers[op.weights][address].reshape(taps.size * inner, outer)
+    address = tiles.offset + tap * tiles.tap_stride + row * tiles.row_stride + column * tiles.element_bytes
+    weights = machine.elements(op.weights, address, tiles.element_bytes).reshape(taps.size * inner, outer)
     sums = values.reshape(window.size, taps.size * inner).astype(np.float64) @ weights.astype(np.float64)
     first = op.accumulator.value.data
     rows = machine.accumulators[first : first + window.size, :outer]
-    rows[...] = (sums.astype(np.int64) + (rows if op.accumulate is not None else 0)).astype(np.int32)
+    bits = 32 if op.map.data.element_bytes == tiles.element_bytes == 1 else WIDE_BITS
+    rows[...] = wrapped(sums.astype(np.int64) + (rows if op.accumulate is not None else 0), bits)
 
 
 @task(npu.RequantizeOp)
 def requantize(machine: Machine, op: npu.RequantizeOp) -> None:
-    """Accumulator plus bias, which wraps at 32 bits, rescaled per channel."""
+    """Accumulator plus bias, rescaled per channel."""
     window, channels, first = op.window.data, op.channels.value.data, op.accumulator.value.data
-    bias, multiplier, shift = parameters(machine, op.parameters, op.parameters_offset.value.data, channels)
-    sums = (machine.accumulators[first : first + window.size, :channels] + bias).astype(np.int32)
-    results = op.zero_point.value.data + apply_scale(sums, multiplier, shift)
-    results = results.reshape(window.rows, window.columns, channels)
-    write(machine, op.output, op.placement.data, op.bounds.data, results)
+    sums = machine.accumulators[first : first + window.size, :channels]
+    write_sums(machine, op, sums.reshape(window.rows, window.columns, channels))
 
 
 @task(npu.DepthwiseOp)
@@ -141,11 +170,9 @@ def depthwise(machine: Machine, op: npu.DepthwiseOp) -> None:
     """Sum over taps of value times weight, channel by channel, plus bias, rescaled per channel."""
     channels, tap_weights = op.channels.value.data, op.tap_weights.data
     tap, channel = np.ix_(range(op.taps.data.size), range(channels))
-    weights = machine.buffers[op.weights][tap_weights.offset + tap * tap_weights.tap_stride + channel]
-    bias, multiplier, shift = parameters(machine, op.parameters, op.parameters_offset.value.data, channels)
-    sums = ((under_taps(machine, op) * weights).sum(axis=2) + bias).astype(np.int32)
-    results = op.zero_point.value.data + apply_scale(sums, multiplier, shift)
-    write(machine, op.output, op.placement.data, op.bounds.data, results)
+    address = tap_weights.offset + tap * tap_weights.tap_stride + channel * tap_weights.element_bytes
+    weights = machine.elements(op.weights, address, tap_weights.element_bytes)
+    write_sums(machine, op, (under_taps(machine, op) * weights).sum(axis=2))
 
 
 @task(npu.MaxOp)
@@ -165,10 +192,10 @@ def operands(machine: Machine, op: npu.BinaryTaskOp) -> tuple[Array, Array]:
     """First and second operand, int64, `[rows, columns, channels]`."""
     window, channels, operand = op.window.data, op.channels.value.data, op.operand.data
     row, column, channel = np.ix_(range(window.rows), range(window.columns), range(channels))
-    address = (
-        operand.offset + row * operand.row_stride + column * operand.column_stride + channel * operand.channel_stride
-    )
-    return under_taps(machine, op)[:, :, 0], machine.buffers[op.b][address].astype(np.int64)
+    size = operand.element_bytes
+    start = operand.offset + row * operand.row_stride + column * operand.column_stride
+    address = start + channel * operand.channel_stride * size
+    return under_taps(machine, op)[:, :, 0], machine.elements(op.b, address, size)
 
 
 @task(npu.AddOp, npu.SubtractOp)
@@ -200,9 +227,18 @@ def convert(machine: Machine, op: npu.ConvertOp) -> None:
 @task(npu.LookupOp)
 def lookup(machine: Machine, op: npu.LookupOp) -> None:
     """The table's entry for each value."""
-    table = machine.buffers[op.table][op.table_offset.value.data :]
-    results = table[under_taps(machine, op)[:, :, 0] + 128].astype(np.int64)
-    write(machine, op.output, op.placement.data, op.bounds.data, results)
+    size = op.placement.data.element_bytes
+    address = op.table_offset.value.data + (under_taps(machine, op)[:, :, 0] + 128) * size
+    write(machine, op.output, op.placement.data, op.bounds.data, machine.elements(op.table, address, size))
+
+
+@task(npu.InterpolateOp)
+def interpolate(machine: Machine, op: npu.InterpolateOp) -> None:
+    """Between the table's entries around each value, rescaled."""
+    addresses = op.table_offset.value.data + 2 * np.arange(INTERPOLATED_ENTRIES)
+    table = machine.elements(op.table, addresses, 2).astype(np.int16)
+    steps = lookup_int16(table, under_taps(machine, op)[:, :, 0])
+    write(machine, op.output, op.placement.data, op.bounds.data, rescaled(steps, op.result_scale.data))
 
 
 @rule(npu.ProgramOp)
@@ -216,7 +252,7 @@ def program(op: npu.ProgramOp, operands: list[Array]) -> list[Array]:
     machine = Machine(target.accumulator_rows, target.array_size)
     inputs, outputs = npu.in_and_outputs(op)
     for argument, array in zip(inputs, operands, strict=True):
-        machine.buffers[argument] = array.reshape(-1)
+        machine.buffers[argument] = np.ascontiguousarray(array).reshape(-1).view(np.int8)
     for argument in outputs:
         machine.buffers[argument] = np.zeros(argument.type.size, np.int8)
     for child in op.body.block.ops:

@@ -74,7 +74,7 @@ def _transfer(task: npu.TransferOp, places: Places) -> Items:
 
 
 def _feature_map(queue: str, read: npu.FeatureMap, address: int) -> Setting:
-    values = (address + read.offset, read.row_stride, read.row_bytes, read.rows, read.pad)
+    values = (address + read.offset, read.row_stride, read.row_bytes, read.rows, read.pad, read.element_bytes)
     return Setting(f"{queue}.input", values)
 
 
@@ -88,7 +88,7 @@ def _matrix_multiply(task: npu.MatrixMultiplyOp, places: Places) -> Items:
     yield _grid("matrix.window", task.window.data)
     yield _grid("matrix.taps", task.taps.data)
     base = places[task.weights][1] + tiles.offset
-    yield Setting("matrix.weights", (base, tiles.tap_stride, tiles.row_stride))
+    yield Setting("matrix.weights", (base, tiles.tap_stride, tiles.row_stride, tiles.element_bytes))
     yield Execution(
         "matrix.multiply",
         (
@@ -104,7 +104,8 @@ def _matrix_multiply(task: npu.MatrixMultiplyOp, places: Places) -> Items:
 
 def _output(target: SSAValue, placement: npu.Placement, bounds: npu.Bounds, places: Places) -> Items:
     base = places[target][1] + placement.offset
-    yield Setting("vector.output", (base, placement.row_stride, placement.column_stride))
+    strides = placement.row_stride, placement.column_stride
+    yield Setting("vector.output", (base, *strides, placement.element_bytes))
     yield Setting("vector.clamp", (bounds.low, bounds.high, 0))
 
 
@@ -116,15 +117,16 @@ def _zero_point(operand: int, zero_point: IntegerAttr[Any]) -> Setting:
     return Setting("vector.scale", (operand, None, None, _number(zero_point)))
 
 
-def _parameters(buffer: SSAValue, offset: IntegerAttr[Any], places: Places) -> Setting:
-    return Setting("vector.parameters", (places[buffer][1] + _number(offset),))
+def _parameters(task: npu.RequantizeOp | npu.DepthwiseOp, places: Places) -> Setting:
+    base = places[task.parameters][1] + _number(task.parameters_offset)
+    return Setting("vector.parameters", (base, int(task.wide is not None)))
 
 
 def _requantize(task: npu.RequantizeOp, places: Places) -> Items:
     window = task.window.data
     yield Setting("vector.window", (window.columns, window.rows, None, None))
     yield from _output(task.output, task.placement.data, task.bounds.data, places)
-    yield _parameters(task.parameters, task.parameters_offset, places)
+    yield _parameters(task, places)
     yield _zero_point(0, task.zero_point)
     yield Execution("vector.requantize", (_number(task.accumulator), _number(task.channels)))
 
@@ -144,8 +146,9 @@ def _depthwise(task: npu.DepthwiseOp, places: Places) -> Items:
     weights = task.tap_weights.data
     yield from _map_task(task, task.bounds.data, places)
     yield _grid("vector.taps", task.taps.data)
-    yield Setting("vector.weights", (places[task.weights][1] + weights.offset, weights.tap_stride))
-    yield _parameters(task.parameters, task.parameters_offset, places)
+    base = places[task.weights][1] + weights.offset
+    yield Setting("vector.weights", (base, weights.tap_stride, weights.element_bytes))
+    yield _parameters(task, places)
     yield _zero_point(0, task.zero_point)
     yield _executed("depthwise", task)
 
@@ -168,7 +171,8 @@ def _binary(task: npu.BinaryTaskOp, places: Places) -> Items:
     operand = task.operand.data
     yield from _map_task(task, task.bounds.data, places)
     base = places[task.b][1] + operand.offset
-    yield Setting("vector.operand", (base, operand.row_stride, operand.column_stride, operand.channel_stride))
+    strides = operand.row_stride, operand.column_stride, operand.channel_stride
+    yield Setting("vector.operand", (base, *strides, operand.element_bytes))
     yield _scale(0, task.result_scale.data)
 
 
@@ -202,6 +206,13 @@ def _lookup(task: npu.LookupOp, places: Places) -> Items:
     yield _executed("lookup", task)
 
 
+def _interpolate(task: npu.InterpolateOp, places: Places) -> Items:
+    yield from _map_task(task, task.bounds.data, places)
+    yield Setting("vector.table", (places[task.table][1] + _number(task.table_offset),))
+    yield _scale(0, task.result_scale.data)
+    yield _executed("interpolate", task)
+
+
 _LOWERINGS: dict[type[npu.TaskOp], Callable[[Any, Places], Items]] = {
     npu.LoadOp: _transfer,
     npu.StoreOp: _transfer,
@@ -215,4 +226,5 @@ _LOWERINGS: dict[type[npu.TaskOp], Callable[[Any, Places], Items]] = {
     npu.MultiplyOp: _multiply,
     npu.ConvertOp: _convert,
     npu.LookupOp: _lookup,
+    npu.InterpolateOp: _interpolate,
 }

@@ -6,6 +6,7 @@ import numpy as np
 
 from intaglio.dialects.isa import ProgramOp
 from intaglio.dialects.weights import Constant, array_of
+from intaglio.interpreter.values import value_dtype
 from intaglio.ir.locations import name_of
 from intaglio.targets.binary import ProgramBinary
 from intaglio.targets.encoding import encode
@@ -38,4 +39,5 @@ def program_binary(program: ProgramOp) -> ProgramBinary:
         outputs=tuple(tuple(kind.get_shape()) for kind in program.output_types),
         debug=tuple(name_of(op) for op in ops),
         target=program.target.data,
+        element_bytes=tuple(value_dtype(kind).itemsize for kind in (*program.input_types, *program.output_types)),
     )

@@ -32,6 +32,7 @@ import numpy as np
 
 from intaglio.errors import UserError
 from intaglio.files import write_atomically
+from intaglio.passes.partition.boundaries import Boundaries, Boundary
 from intaglio.targets.binary import ProgramBinary
 from intaglio.targets.target import Target, parse_target
 
@@ -95,6 +96,8 @@ class Package:
         host_baseline: the processors that it runs on.
         regions: accelerator programs; the host library knows each by its place here.
         placement: every operation and where it runs.
+        boundaries: what crosses the boundaries of the regions, and what the compiler took that to cost.
+        batch: how many samples one run takes, stacked along the first dimension of inputs that left it open.
         versions: the versions of the packages that compiled it.
     """
 
@@ -106,6 +109,8 @@ class Package:
     host_baseline: str
     regions: tuple[ProgramBinary, ...]
     placement: tuple[PlacedOperation, ...]
+    boundaries: Boundaries
+    batch: int
     versions: Mapping[str, str]
 
 
@@ -138,11 +143,14 @@ def package_bytes(package: Package) -> bytes:
                 "arena_bytes": region.arena_bytes,
                 "inputs": region.inputs,
                 "outputs": region.outputs,
+                "element_bytes": region.element_bytes,
                 "target": region.target,
             }
             for region in package.regions
         ],
         "placement": [asdict(operation) for operation in package.placement],
+        "boundaries": [asdict(boundary) for boundary in package.boundaries.regions],
+        "batch": package.batch,
         "versions": dict(package.versions),
         "members": {name: {"bytes": len(data), "blake2b": _digest(data)} for name, data in members.items()},
     }
@@ -323,6 +331,19 @@ def _package(manifest: _Fields, members: Mapping[str, bytes]) -> Package:
             )
             for fields in manifest.objects("placement")
         ),
+        boundaries=Boundaries(
+            tuple(
+                Boundary(
+                    fields.text("region"),
+                    fields.integer("tensors"),
+                    fields.integer("bytes"),
+                    fields.integer("cycles"),
+                    fields.integer("cast_cycles"),
+                )
+                for fields in manifest.objects("boundaries")
+            )
+        ),
+        batch=manifest.integer("batch"),
         versions={name: versions.text(name) for name in versions.names},
     )
 
@@ -359,7 +380,11 @@ def _region(fields: _Fields, members: Mapping[str, bytes]) -> ProgramBinary:
         outputs=fields.shapes("outputs"),
         debug=tuple(None if index < 0 else cast("str", names[index]) for index in indices),
         target=fields.text("target"),
+        element_bytes=fields.integers("element_bytes", least=1),
     )
+    tensors = len(program.inputs) + len(program.outputs)
+    if len(program.element_bytes) not in (0, tensors) or not set(program.element_bytes) <= {1, 2}:
+        raise ValueError(f"{name} has {tensors} inputs and outputs of {list(program.element_bytes)} bytes an element")
     if program.instructions != len(program.debug):
         raise ValueError(f"the debug map of {name} is for {len(program.debug)} of {program.instructions} instructions")
     return program

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from intaglio.targets.instructions import WORD_BYTES
 
 Shape = tuple[int, ...]
-"""Dimensions of a tensor in DRAM: row-major, one byte an element."""
+"""Dimensions of a tensor in DRAM: row-major."""
 
 
 @dataclass(frozen=True)
@@ -20,10 +23,11 @@ class ProgramBinary:
         words: the instruction stream, 16 bytes an instruction.
         constants: the content of DRAM region 0.
         arena_bytes: size of region 1.
-        inputs: shapes of the int8 inputs, regions 2 upwards.
-        outputs: shapes of the int8 outputs, whose regions follow.
+        inputs: shapes of the inputs, regions 2 upwards.
+        outputs: shapes of the outputs, whose regions follow.
         debug: for each word the ONNX name it comes from, or None.
         target: name of the accelerator it was compiled for.
+        element_bytes: for each input, then each output, 1 for int8 or 2 for int16; by default all are int8.
     """
 
     name: str
@@ -34,6 +38,22 @@ class ProgramBinary:
     outputs: tuple[Shape, ...]
     debug: tuple[str | None, ...]
     target: str
+    element_bytes: tuple[int, ...] = ()
+
+    @property
+    def input_types(self) -> tuple[np.dtype[Any], ...]:
+        """How each input is stored."""
+        return self._types[: len(self.inputs)]
+
+    @property
+    def output_types(self) -> tuple[np.dtype[Any], ...]:
+        """How each output is stored."""
+        return self._types[len(self.inputs) :]
+
+    @property
+    def _types(self) -> tuple[np.dtype[Any], ...]:
+        sizes = self.element_bytes or (1,) * (len(self.inputs) + len(self.outputs))
+        return tuple(np.dtype(f"<i{size}") for size in sizes)
 
     @property
     def instructions(self) -> int:
@@ -43,5 +63,6 @@ class ProgramBinary:
     @property
     def region_bytes(self) -> tuple[int, ...]:
         """Size of each DRAM region: constants, arena, inputs, outputs."""
-        tensors = (math.prod(shape) for shape in (*self.inputs, *self.outputs))
+        shapes = (*self.inputs, *self.outputs)
+        tensors = (math.prod(shape) * kind.itemsize for shape, kind in zip(shapes, self._types, strict=True))
         return (len(self.constants), self.arena_bytes, *tensors)

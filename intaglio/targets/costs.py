@@ -9,13 +9,47 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from intaglio.targets.instructions import PARAMETER_BYTES
 from intaglio.targets.target import Target
 
-PARAMETER_BYTES = 12
-"""Bytes of one channel's bias, multiplier and shift."""
+_CYCLES_PER_RESULT = {
+    "requantize": 1,
+    "convert": 1,
+    "lookup": 1,
+    "multiply": 2,
+    "interpolate": 3,
+    "add": 4,
+    "subtract": 4,
+}
+_BINARY = ("multiply", "add", "subtract")
+_TAPPED = ("max", "sum", "depthwise")
 
-_CYCLES_PER_RESULT = {"requantize": 1, "convert": 1, "lookup": 1, "multiply": 2, "add": 4, "subtract": 4}
-_OPERANDS = {"requantize": 0, "convert": 1, "lookup": 1, "multiply": 2, "add": 2, "subtract": 2}
+
+@dataclass(frozen=True)
+class ElementBytes:
+    """Bytes of the elements that an instruction works on.
+
+    Args:
+        input: of the feature map.
+        operand: of the second operand.
+        weights: of the weights.
+        output: of the results.
+        parameters: of a channel's bias, multiplier and shift.
+    """
+
+    input: int = 1
+    operand: int = 1
+    weights: int = 1
+    output: int = 1
+    parameters: int = PARAMETER_BYTES
+
+    @property
+    def steps(self) -> int:
+        """Steps of a product: one for each pair of bytes."""
+        return self.input * self.weights
+
+
+BYTES = ElementBytes()
 
 
 @dataclass(frozen=True)
@@ -83,7 +117,9 @@ def run_bursts(offset: int, size: int, target: Target) -> int:
     return (offset % target.dram_burst_bytes + size - 1) // target.dram_burst_bytes + 1
 
 
-def multiply_cost(positions: int, taps: int, inner: int, outer: int, target: Target) -> Cost:
+def multiply_cost(
+    positions: int, taps: int, inner: int, outer: int, target: Target, elements: ElementBytes = BYTES
+) -> Cost:
     """Return what `matrix.multiply` costs.
 
     Args:
@@ -92,17 +128,21 @@ def multiply_cost(positions: int, taps: int, inner: int, outer: int, target: Tar
         inner: rows of a weight tile.
         outer: columns of a weight tile.
         target: the accelerator.
+        elements: bytes of values and weights.
     """
-    rows = target.array_rows
+    rows, size = target.array_rows, target.array_size
+    loading = rows * elements.weights
     return Cost(
         setup_cycles=target.fill_cycles_per_row * rows,
-        work_cycles=rows + taps * max(positions, rows),
-        lines=taps * (positions * math.ceil(inner / target.array_size) + inner),
+        work_cycles=loading + taps * max(positions * elements.steps, loading),
+        lines=taps * (positions * math.ceil(inner * elements.input / size) + inner * elements.weights),
         macs=positions * taps * inner * outer,
     )
 
 
-def vector_cost(kind: str, positions: int, channels: int, taps: int, target: Target) -> Cost:
+def vector_cost(
+    kind: str, positions: int, channels: int, taps: int, target: Target, elements: ElementBytes = BYTES
+) -> Cost:
     """Return what a vector instruction costs.
 
     Args:
@@ -111,19 +151,23 @@ def vector_cost(kind: str, positions: int, channels: int, taps: int, target: Tar
         channels: channels, which the lanes take in groups of D.
         taps: kernel taps of `max`, `sum` and `depthwise`; ignored for the others.
         target: the accelerator.
+        elements: bytes of what it reads and writes.
     """
     groups = math.ceil(channels / target.array_size)
     results = positions * groups
+    reads = 0 if kind == "requantize" else elements.input * (taps if kind in _TAPPED else 1)
+    constants = elements.parameters if kind in {"requantize", "depthwise"} else 0
     if kind == "depthwise":
-        per_result, operands = math.ceil(taps / target.depthwise_taps_per_cycle) + 1, taps
+        per_result = math.ceil(taps / target.depthwise_taps_per_cycle) * elements.steps + 1
+        constants += taps * elements.weights
     elif kind in {"max", "sum"}:
-        per_result, operands = taps + 1, taps
+        per_result = taps + 1
     else:
-        per_result, operands = _CYCLES_PER_RESULT[kind], _OPERANDS[kind]
-    constants = groups * PARAMETER_BYTES if kind in {"requantize", "depthwise"} else 0
+        per_result = _CYCLES_PER_RESULT[kind]
+        reads += elements.operand if kind in _BINARY else 0
     return Cost(
         setup_cycles=target.vector_start_cycles,
         work_cycles=results * per_result,
-        lines=results * (1 + operands) + constants + (groups * taps if kind == "depthwise" else 0),
+        lines=results * (elements.output + reads) + groups * constants,
         macs=positions * taps * channels if kind == "depthwise" else 0,
     )

@@ -43,7 +43,11 @@ class Word(NamedTuple):
     def text(self) -> str:
         """Return the word in assembly: `matrix.multiply inner=9 outer=16 ... wait=1,3 signal=6`."""
         parts = [self.instruction.mnemonic]
-        parts += [f"{field.name}={value}" for field, value in zip(self.instruction.fields, self.values, strict=True)]
+        parts += [
+            f"{field.name}={value}"
+            for field, value in zip(self.instruction.fields, self.values, strict=True)
+            if value != field.default
+        ]
         if self.wait:
             parts.append("wait=" + ",".join(map(str, semaphores_of(self.wait))))
         if self.signal:
@@ -79,7 +83,7 @@ def word(mnemonic: str, *, wait: Iterable[int] = (), signal: Iterable[int] = (),
         mnemonic: the instruction.
         wait: semaphore numbers it takes from.
         signal: semaphore numbers it adds to.
-        operands: all its operands.
+        operands: its operands; those with a default may be left out.
 
     Raises:
         UserError: unknown mnemonic, a missing, unknown or out-of-range operand, or a bad semaphore.
@@ -93,7 +97,7 @@ def word(mnemonic: str, *, wait: Iterable[int] = (), signal: Iterable[int] = (),
 
 
 def ordered(instruction: Instruction, operands: Mapping[str, int]) -> tuple[int, ...]:
-    """Return operand values in the table's order.
+    """Return operand values in the table's order, with defaults for those that are left out.
 
     Raises:
         UserError: one is missing or unknown.
@@ -101,10 +105,13 @@ def ordered(instruction: Instruction, operands: Mapping[str, int]) -> tuple[int,
     for name in operands:
         if name not in instruction.positions:
             raise UserError(f"{instruction.mnemonic} has no operand {name!r}")
+    values: list[int] = []
     for field in instruction.fields:
-        if field.name not in operands:
+        value = operands.get(field.name, field.default)
+        if value is None:
             raise UserError(f"{instruction.mnemonic} needs the operand {field.name!r}")
-    return tuple(operands[field.name] for field in instruction.fields)
+        values.append(value)
+    return tuple(values)
 
 
 def check_operands(instruction: Instruction, values: Sequence[int]) -> None:

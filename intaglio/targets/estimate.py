@@ -10,8 +10,8 @@ layer after another, each as soon as the first part of its operands is there, an
 after its operands have: what a good schedule achieves, conflicts over banks and transfers in between left out. The
 clock takes up to a third longer on networks that fit; tests bound the difference.
 
-Widths beyond eight bits take the array longer (`MATRIX_CYCLES`), and depthwise convolution likewise; other work of
-the vector unit has 32-bit lanes and takes the same time. An operation that the accelerator does not execute, or not
+Widths beyond eight bits take the array longer, a step for each pair of bytes, and depthwise convolution likewise; other
+work of the vector unit takes the same time. An operation that the accelerator does not execute, or not
 in its precision, is the host's: it costs nothing here but the transfer of what crosses the boundary.
 """
 
@@ -22,17 +22,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from xdsl.dialects import func
+from xdsl.dialects.builtin import IntegerType
 from xdsl.ir import Block, Operation, SSAValue
+from xdsl.utils.hints import isa
 
 from intaglio.dialects import nn, quant
 from intaglio.ir.locations import name_of
 from intaglio.precision import Precision
 from intaglio.targets.constraints import LINEAR, SUPPORTED
-from intaglio.targets.costs import PARAMETER_BYTES, multiply_cost, vector_cost
+from intaglio.targets.costs import ElementBytes, multiply_cost, vector_cost
+from intaglio.targets.instructions import PARAMETER_BYTES, WIDE_PARAMETER_BYTES
 from intaglio.targets.target import Target
-
-MATRIX_CYCLES: Mapping[str, int] = {"a8w8": 1, "a8w4": 1, "a16w4": 2, "a16w8": 2, "a16w16": 4, "bf16": 4}
-"""Cycles of the array in each precision, in terms of those with eight bits: DESIGN.md section 6."""
 
 _PARTS = 8
 """In how many parts a layer hands its results on."""
@@ -148,6 +148,39 @@ def estimate(
     """
     block = function.body.block if isinstance(function, func.FuncOp) else function
     return _Estimator(block, assignment, target, default).run()
+
+
+def accelerator_cycles(op: Operation, target: Target) -> int:
+    """What an operation takes on the accelerator by itself: the busiest of matrix unit, vector unit and DRAM port.
+
+    What it reads and writes besides weights is not counted.
+
+    Args:
+        op: an operation of the `nn` dialect after quantization.
+        target: the accelerator.
+    """
+    if isinstance(op, _FREE):
+        return 0
+    work = _work(op, _stored_precision(op), target)
+    return max(work.matrix, work.vector, math.ceil(work.weights / target.dram_bytes_per_cycle))
+
+
+def _stored_precision(op: Operation) -> Precision:
+    """The precision in which the types of an operation's operands say that it computes."""
+    activations = _stored_bits(op.operands[0])
+    weights = _stored_bits(op.weight) if isinstance(op, LINEAR) else min(activations or 8, 8)
+    if activations is None or weights is None:
+        return Precision.BF16
+    return Precision("int", 16 if activations > 8 else 8, min(weights, activations))
+
+
+def _stored_bits(value: SSAValue) -> int | None:
+    """The width of the integers that a tensor is stored as; None for floats."""
+    kind = nn.tensor_of(value)
+    element = (
+        quant.storage_tensor_type(kind).get_element_type() if quant.is_quantized(kind) else kind.get_element_type()
+    )
+    return element.bitwidth if isa(element, IntegerType) else None
 
 
 @dataclass
@@ -269,6 +302,13 @@ def _supports(op: Operation, precision: Precision, target: Target) -> bool:
     return (precision.kind, precision.activation_bits) in widths
 
 
+def _element_bytes(precision: Precision) -> ElementBytes:
+    """Bytes of what an operation in some precision works on, its results as wide as its operands."""
+    activations, weights = (math.ceil(min(bits, 16) / 8) for bits in (precision.activation_bits, precision.weight_bits))
+    parameters = PARAMETER_BYTES if activations == 1 else WIDE_PARAMETER_BYTES
+    return ElementBytes(activations, activations, weights, activations, parameters)
+
+
 def _elements(value: SSAValue) -> int:
     return math.prod(nn.tensor_of(value).get_shape())
 
@@ -276,17 +316,16 @@ def _elements(value: SSAValue) -> int:
 def _work(op: Operation, precision: Precision, target: Target) -> _Work:
     shape = nn.tensor_of(op.results[0]).get_shape()
     positions, channels = math.prod(shape[:-1]), shape[-1] if shape else 1
-    slower = MATRIX_CYCLES.get(str(precision), 4)
+    elements = _element_bytes(precision)
     if isinstance(op, LINEAR):
         weight = nn.tensor_of(op.weight).get_shape()
-        stored = math.prod(weight) * precision.weight_bits // 8 + PARAMETER_BYTES * weight[0]
+        stored = math.prod(weight) * precision.weight_bits // 8 + elements.parameters * weight[0]
         taps = math.prod(weight[1:-1])
         if isinstance(op, nn.Conv2dOp) and op.is_depthwise:
-            cost = vector_cost("depthwise", positions, channels, taps, target)
-            results = positions * math.ceil(channels / target.array_size)
-            return _Work(0, (cost.work_cycles - results) * slower + results, stored, positions * taps * channels)
+            cost = vector_cost("depthwise", positions, channels, taps, target, elements)
+            return _Work(0, cost.work_cycles, stored, positions * taps * channels)
         groups = op.groups.value.data if isinstance(op, nn.Conv2dOp) else 1
-        return _matrix_work(positions, weight, groups, slower, stored, target)
+        return _matrix_work(positions, weight, groups, elements, stored, target)
     if isinstance(op, nn.PoolOp):
         kind = "max" if isinstance(op, nn.MaxPool2dOp) else "sum"
         taps = math.prod(op.kernel.get_values())
@@ -298,7 +337,7 @@ def _work(op: Operation, precision: Precision, target: Target) -> _Work:
 
 
 def _matrix_work(
-    positions: int, weight: tuple[int, ...], groups: int, slower: int, stored: int, target: Target
+    positions: int, weight: tuple[int, ...], groups: int, elements: ElementBytes, stored: int, target: Target
 ) -> _Work:
     inner, size = target.array_rows, target.array_size
     outputs, (rows, columns, depth) = weight[0], weight[1:] if len(weight) == 4 else (1, 1, weight[1])
@@ -306,7 +345,7 @@ def _matrix_work(
     passes = math.ceil(groups / bundle) * math.ceil(outputs // groups * bundle / size)
     taps = rows * math.ceil(columns * depth * bundle / inner)
     tiles = math.ceil(positions / (target.accumulator_rows // 2))
-    one = multiply_cost(math.ceil(positions / tiles), taps, inner, size, target)
-    cycles = passes * tiles * (one.setup_cycles + one.work_cycles * slower)
+    one = multiply_cost(math.ceil(positions / tiles), taps, inner, size, target, elements)
+    cycles = passes * tiles * one.cycles
     requantize = passes * vector_cost("requantize", positions, size, 1, target).cycles
     return _Work(cycles, requantize, stored, positions * math.prod(weight))

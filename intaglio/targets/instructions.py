@@ -17,6 +17,18 @@ SEMAPHORES = 16
 REGIONS = 16
 """DRAM regions that a program can name: constants, arena, inputs and outputs."""
 
+PARAMETER_BYTES = 12
+"""Bytes of one channel's bias, multiplier and shift, little-endian i32 each."""
+
+WIDE_PARAMETER_BYTES = 16
+"""The same with a bias of i64."""
+
+TABLE_ENTRIES = 256
+"""Entries of a table that is looked up, as many as a byte has values."""
+
+INTERPOLATED_ENTRIES = 513
+"""Entries of two bytes of a table that is interpolated: one for each 128 values of two bytes, and one more."""
+
 
 class Queue(Enum):
     """The four in-order queues, and the sequencer that feeds them."""
@@ -40,6 +52,7 @@ class Field:
         offset: added on decoding, so that a count of 1 to 2**n fits n bits.
         least: smallest legal value, where not all that can be encoded are.
         most: largest legal value, where not all that can be encoded are.
+        default: the value that text leaves out; None for one that is always written.
     """
 
     name: str
@@ -49,6 +62,7 @@ class Field:
     offset: int = 0
     least: int | None = None
     most: int | None = None
+    default: int | None = None
 
     @cached_property
     def minimum(self) -> int:
@@ -114,6 +128,11 @@ def _count(name: str, bits: int, doc: str) -> Field:
     return Field(name, bits, doc, offset=1)
 
 
+def _element_bytes(doc: str) -> Field:
+    """A width of elements; text leaves it out where they are bytes."""
+    return Field("element_bytes", 1, doc + ", 1 or 2", offset=1, default=1)
+
+
 def _shape_fields(direction: str) -> tuple[Field, ...]:
     return (
         Field("level", 2, "loop level, 0 the innermost of three around the contiguous run", most=2),
@@ -135,7 +154,8 @@ _FEATURE_MAP = (
     Field("row_stride", 20, "bytes between rows"),
     _count("row_bytes", 20, "valid bytes in a row: a byte outside reads as `pad`"),
     _count("rows", 16, "valid rows: a row outside reads as `pad`"),
-    Field("pad", 8, "value read outside", signed=True),
+    Field("pad", 8, "value read outside; of two-byte elements the high byte, the low one is 0", signed=True),
+    _element_bytes("bytes of an element"),
 )
 
 _WINDOW = (
@@ -214,11 +234,12 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         "matrix.weights",
         0x33,
         Queue.MATRIX,
-        "Set where weight tiles lie: `inner` rows of `outer` bytes for each tap.",
+        "Set where weight tiles lie: `inner` rows of `outer` weights for each tap.",
         (
             _scratchpad("base", "address of the first tap's tile"),
             Field("tap_stride", 22, "bytes between the tiles of consecutive taps"),
             Field("row_stride", 16, "bytes between the rows of a tile"),
+            _element_bytes("bytes of a weight"),
         ),
         configures="matrix.weights",
     ),
@@ -226,9 +247,9 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         "matrix.multiply",
         0x34,
         Queue.MATRIX,
-        "Multiply each window position's bytes with the weight tile of each tap, into the accumulators.",
+        "Multiply each window position's elements with the weight tile of each tap, into the accumulators.",
         (
-            _count("inner", 6, "bytes read at a position: rows of the weight tile, at most D"),
+            _count("inner", 6, "elements read at a position: rows of the weight tile, at most D"),
             _count("outer", 6, "columns of the weight tile, at most D"),
             *_ORIGIN,
             Field("accumulator", 11, "accumulator row of the first output position"),
@@ -262,6 +283,7 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
             _scratchpad("base", "address of the first output position's first channel"),
             Field("row_stride", 22, "bytes between output rows"),
             Field("column_stride", 22, "bytes between output positions in a row"),
+            _element_bytes("bytes of a result"),
         ),
         configures="vector.output",
     ),
@@ -275,6 +297,7 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
             Field("row_stride", 22, "bytes between output rows"),
             Field("column_stride", 22, "bytes between output positions in a row"),
             Field("channel_stride", 1, "1, or 0 to use one element for all channels"),
+            _element_bytes("bytes of an element"),
         ),
         configures="vector.operand",
     ),
@@ -282,10 +305,11 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         "vector.weights",
         0x45,
         Queue.VECTOR,
-        "Set the weights of depthwise convolution: one byte a channel for each tap.",
+        "Set the weights of depthwise convolution: one a channel for each tap.",
         (
             _scratchpad("base", "address of the first tap's first channel"),
             Field("tap_stride", 22, "bytes between consecutive taps"),
+            _element_bytes("bytes of a weight"),
         ),
         configures="vector.weights",
     ),
@@ -293,8 +317,11 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         "vector.parameters",
         0x46,
         Queue.VECTOR,
-        "Set the per-channel requantization: 12 bytes a channel, bias, multiplier and shift as little-endian i32.",
-        (_scratchpad("base", "address of the first channel's parameters"),),
+        "Set the per-channel requantization: bias, multiplier and shift of each channel, little-endian.",
+        (
+            _scratchpad("base", "address of the first channel's parameters"),
+            Field("wide", 1, "0: three i32, sums of 32 bits; 1: an i64 and two i32, sums of 48 bits", default=0),
+        ),
         configures="vector.parameters",
     ),
     Instruction(
@@ -317,8 +344,8 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         Queue.VECTOR,
         "Set the bounds of results, and the rounding of every rescale.",
         (
-            Field("low", 16, "smallest result, a signed byte", signed=True, least=-128, most=127),
-            Field("high", 16, "largest result, a signed byte, not below `low`", signed=True, least=-128, most=127),
+            Field("low", 16, "smallest result, which the output's elements hold", signed=True),
+            Field("high", 16, "largest result, likewise, not below `low`", signed=True),
             Field("double_round", 1, "0: one rounding; 1: TOSA DOUBLE_ROUND"),
         ),
         configures="vector.clamp",
@@ -327,15 +354,15 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         "vector.table",
         0x49,
         Queue.VECTOR,
-        "Set the lookup table: 256 bytes, the entry of stored value v at v + 128.",
-        (_scratchpad("base", "address of the entry of -128"),),
+        "Set the table: 256 entries, that of stored value v at v + 128, or 513 to interpolate between.",
+        (_scratchpad("base", "address of the first entry"),),
         configures="vector.table",
     ),
     Instruction(
         "vector.requantize",
         0x50,
         Queue.VECTOR,
-        "Rescale accumulators to int8 with the per-channel parameters.",
+        "Rescale accumulators with the per-channel parameters.",
         (
             Field("accumulator", 11, "accumulator row of the first output position"),
             _count("channels", 6, "channels, at most D"),
@@ -402,9 +429,17 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         "vector.lookup",
         0x58,
         Queue.VECTOR,
-        "First operand through the lookup table.",
+        "First operand, of bytes, through a table of 256 results.",
         (_CHANNELS, *_ORIGIN),
         uses=_vector("input", "table"),
+    ),
+    Instruction(
+        "vector.interpolate",
+        0x59,
+        Queue.VECTOR,
+        "First operand, of two bytes, between the entries of a table of 513, rescaled.",
+        (_CHANNELS, *_ORIGIN),
+        uses=_vector("input", "table", "scale[0]"),
     ),
 )
 

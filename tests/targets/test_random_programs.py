@@ -28,11 +28,19 @@ def grid(name: str, columns: int, rows: int, step_x: int, step_y: int) -> str:
     return f"{name} columns={columns} rows={rows} step_x={step_x} step_y={step_y}\n"
 
 
-def feature_map(pick: Pick, queue: str) -> str:
-    rows, row_bytes = pick(1, 9), pick(1, 70)
-    stride = pick(0, 90)
-    base = pick(0, 3000)
-    return f"{queue}.input base={base} row_stride={stride} row_bytes={row_bytes} rows={rows} pad={pick(-128, 127)}\n"
+def multiple(pick: Pick, low: int, high: int, size: int) -> int:
+    """A number of bytes that elements of `size` bytes allow."""
+    return pick(-(-low // size), high // size) * size
+
+
+def feature_map(pick: Pick, queue: str, size: int) -> str:
+    rows, row_bytes = pick(1, 9), multiple(pick, 1, 70, size)
+    stride = multiple(pick, 0, 90, size)
+    base = multiple(pick, 0, 3000, size)
+    return (
+        f"{queue}.input base={base} row_stride={stride} row_bytes={row_bytes} rows={rows} pad={pick(-128, 127)} "
+        f"element_bytes={size}\n"
+    )
 
 
 def scale(pick: Pick, operand: int) -> str:
@@ -42,14 +50,26 @@ def scale(pick: Pick, operand: int) -> str:
     )
 
 
-def clamp(pick: Pick) -> str:
-    low = pick(-128, 127)
-    return f"vector.clamp low={low} high={pick(low, 127)} double_round={pick(0, 1)}\n"
+def clamp(pick: Pick, size: int, double_round: int | None = None) -> str:
+    limit = 1 << (8 * size - 1)
+    low = pick(-limit, limit - 1)
+    rounding = pick(0, 1) if double_round is None else double_round
+    return f"vector.clamp low={low} high={pick(low, limit - 1)} double_round={rounding}\n"
 
 
-def output(channels: int, columns: int, spare: int) -> str:
-    stride = channels + spare
-    return f"vector.output base={OUTPUT} row_stride={columns * stride} column_stride={stride}\n"
+def output(channels: int, columns: int, spare: int, size: int) -> str:
+    stride = (channels + spare) * size
+    return f"vector.output base={OUTPUT} row_stride={columns * stride} column_stride={stride} element_bytes={size}\n"
+
+
+def wide_parameter_bytes(rng: np.random.Generator, channels: int) -> np.ndarray:
+    records = np.zeros(channels, [("bias", "<i8"), ("multiplier", "<i4"), ("shift", "<i4")])
+    records["bias"] = rng.integers(-(2**47), 2**47, channels)
+    records["multiplier"] = rng.integers(0, 2**15, channels)
+    records["shift"] = rng.integers(2, 63, channels)
+    records["shift"][::2] = rng.integers(20, 40, len(records[::2]))
+    records["bias"][::2] = rng.integers(-100_000, 100_000, len(records[::2]))
+    return records.view(np.int8)
 
 
 def parameter_bytes(rng: np.random.Generator, channels: int) -> np.ndarray:
@@ -63,10 +83,10 @@ def parameter_bytes(rng: np.random.Generator, channels: int) -> np.ndarray:
     return values.astype("<i4").reshape(-1).view(np.int8)
 
 
-def check_equal(make_case, transfer, seed: int, channels: int, body: str, written: int) -> None:
+def check_equal(make_case, transfer, seed: int, channels: int, body: str, written: int, wide: int = 0) -> None:
     """Load random data and parameters, run the body (waits on 0 and 1, signals 3), store all that it may write."""
     rng = np.random.default_rng(seed)
-    parameters = parameter_bytes(rng, channels)
+    parameters = (wide_parameter_bytes if wide else parameter_bytes)(rng, channels)
     # The output area is loaded first, so that gaps between results are defined.
     loads = transfer("load", 0, OUTPUT, written, offset=len(parameters))
     loads += transfer("load", 0, PARAMETERS, len(parameters)) + transfer("load", 2, 0, DATA, masks="signal=0,1")
@@ -87,22 +107,28 @@ def test_multiply_and_requantize(make_case, transfer, data: st.DataObject) -> No
 
     inner, outer = pick(1, 16), pick(1, 16)
     columns, rows = pick(1, 8), pick(1, 5)
-    body = feature_map(pick, "matrix") + grid("matrix.window", columns, rows, pick(0, 20), pick(0, 3))
+    result, wide = pick(1, 2), pick(0, 1)
+    body = ""
     accumulator = pick(0, 2048 - columns * rows)
     for accumulate in (0, 1):
-        taps = grid("matrix.taps", pick(1, 4), pick(1, 4), pick(0, 20), pick(0, 2))
-        weights = f"matrix.weights base={pick(0, 2000)} tap_stride={pick(0, 200)} row_stride={pick(0, 40)}\n"
+        # The two multiplications may have different widths: the second one then adds to sums of the first one's.
+        size, width = pick(1, 2), pick(1, 2)
+        body += feature_map(pick, "matrix", size)
+        body += grid("matrix.window", columns, rows, multiple(pick, 0, 20, size), pick(0, 3))
+        taps = grid("matrix.taps", pick(1, 4), pick(1, 4), multiple(pick, 0, 20, size), pick(0, 2))
+        base, tap, row = (multiple(pick, 0, most, width) for most in (2000, 200, 40))
+        weights = f"matrix.weights base={base} tap_stride={tap} row_stride={row} element_bytes={width}\n"
         body += taps + weights
         masks = "signal=2" if accumulate else "wait=0"
         body += (
-            f"matrix.multiply inner={inner} outer={outer} x0={pick(-20, 40)} y0={pick(-4, 6)} "
+            f"matrix.multiply inner={inner} outer={outer} x0={multiple(pick, -20, 40, size)} y0={pick(-4, 6)} "
             f"accumulator={accumulator} accumulate={accumulate} {masks}\n"
         )
     spare = pick(0, 3)
-    body += grid("vector.window", columns, rows, 0, 0) + output(outer, columns, spare) + scale(pick, 0) + clamp(pick)
-    body += f"vector.parameters base={PARAMETERS}\n"
+    body += grid("vector.window", columns, rows, 0, 0) + output(outer, columns, spare, result) + scale(pick, 0)
+    body += clamp(pick, result, 0 if wide else None) + f"vector.parameters base={PARAMETERS} wide={wide}\n"
     body += f"vector.requantize accumulator={accumulator} channels={outer} wait=1,2 signal=3\n"
-    check_equal(make_case, transfer, pick(0, 9999), outer, body, rows * columns * (outer + spare))
+    check_equal(make_case, transfer, pick(0, 9999), outer, body, rows * columns * (outer + spare) * result, wide)
 
 
 @SETTINGS
@@ -113,32 +139,43 @@ def test_instructions_with_taps(make_case, transfer, kind: str, data: st.DataObj
         return data.draw(st.integers(low, high))
 
     channels, columns, rows, spare = pick(1, 40), pick(1, 8), pick(1, 5), pick(0, 3)
-    body = feature_map(pick, "vector") + grid("vector.window", columns, rows, pick(0, 20), pick(0, 3))
-    body += grid("vector.taps", pick(1, 12), pick(1, 8), pick(0, 20), pick(0, 2)) + output(channels, columns, spare)
-    body += f"vector.weights base={pick(0, 1000)} tap_stride={pick(0, 50)}\nvector.parameters base={PARAMETERS}\n"
-    body += scale(pick, 0) + scale(pick, 1) + clamp(pick)
+    size, width, result, wide = pick(1, 2), pick(1, 2), pick(1, 2), pick(0, 1)
+    body = feature_map(pick, "vector", size)
+    body += grid("vector.window", columns, rows, multiple(pick, 0, 20, size), pick(0, 3))
+    body += grid("vector.taps", pick(1, 12), pick(1, 8), multiple(pick, 0, 20, size), pick(0, 2))
+    body += output(channels, columns, spare, result)
+    base, stride = multiple(pick, 0, 1000, width), multiple(pick, 0, 50, width)
+    body += f"vector.weights base={base} tap_stride={stride} element_bytes={width}\n"
+    body += f"vector.parameters base={PARAMETERS} wide={wide}\n"
+    body += scale(pick, 0) + scale(pick, 1) + clamp(pick, result, 0 if wide else None)
     body += "matrix.window columns=1 rows=1 step_x=0 step_y=0 wait=0\n"
-    body += f"vector.{kind} channels={channels} x0={pick(-20, 40)} y0={pick(-4, 6)} wait=1 signal=3\n"
-    check_equal(make_case, transfer, pick(0, 9999), channels, body, rows * columns * (channels + spare))
+    x0 = multiple(pick, -20, 40, size)
+    body += f"vector.{kind} channels={channels} x0={x0} y0={pick(-4, 6)} wait=1 signal=3\n"
+    check_equal(make_case, transfer, pick(0, 9999), channels, body, rows * columns * (channels + spare) * result, wide)
 
 
 @SETTINGS
 @given(data=st.data())
-@pytest.mark.parametrize("kind", ["add", "subtract", "multiply", "convert", "lookup"])
+@pytest.mark.parametrize("kind", ["add", "subtract", "multiply", "convert", "lookup", "interpolate"])
 def test_instructions_without_taps(make_case, transfer, kind: str, data: st.DataObject) -> None:
     def pick(low: int, high: int) -> int:
         return data.draw(st.integers(low, high))
 
     channels, columns, rows, spare = pick(1, 40), pick(1, 8), pick(1, 5), pick(0, 3)
-    body = feature_map(pick, "vector") + grid("vector.window", columns, rows, pick(0, 40), pick(0, 2))
-    body += output(channels, columns, spare) + clamp(pick) + "".join(scale(pick, operand) for operand in range(3))
+    size, second, result = {"lookup": 1, "interpolate": 2}.get(kind) or pick(1, 2), pick(1, 2), pick(1, 2)
+    body = feature_map(pick, "vector", size)
+    body += grid("vector.window", columns, rows, multiple(pick, 0, 40, size), pick(0, 2))
+    body += output(channels, columns, spare, result) + clamp(pick, result)
+    body += "".join(scale(pick, operand) for operand in range(3))
+    base, row, column = (multiple(pick, 0, most, second) for most in (2000, 100, 50))
     body += (
-        f"vector.operand base={pick(0, 2000)} row_stride={pick(0, 100)} column_stride={pick(0, 50)} "
-        f"channel_stride={pick(0, 1)}\nvector.table base={pick(0, 5000)}\n"
+        f"vector.operand base={base} row_stride={row} column_stride={column} channel_stride={pick(0, 1)} "
+        f"element_bytes={second}\nvector.table base={multiple(pick, 0, 4900, 2)}\n"
     )
     body += "matrix.window columns=1 rows=1 step_x=0 step_y=0 wait=0\n"
-    body += f"vector.{kind} channels={channels} x0={pick(-20, 40)} y0={pick(-2, 4)} wait=1 signal=3\n"
-    check_equal(make_case, transfer, pick(0, 9999), channels, body, rows * columns * (channels + spare))
+    x0 = multiple(pick, -20, 40, size)
+    body += f"vector.{kind} channels={channels} x0={x0} y0={pick(-2, 4)} wait=1 signal=3\n"
+    check_equal(make_case, transfer, pick(0, 9999), channels, body, rows * columns * (channels + spare) * result)
 
 
 @SETTINGS

@@ -1,7 +1,7 @@
 // RUN: intaglio-opt %s --verify-diagnostics --split-input-file
 
 // C1 of isa.program
-// expected-error @+1 {{inputs and outputs must be static tensors of 8-bit elements, got tensor<4xf32>}}
+// expected-error @+1 {{inputs and outputs must be static tensors of elements of 8 or 16 bits, got tensor<4xf32>}}
 isa.program @element_type : (tensor<4xf32>) -> () constants dense<> : tensor<0xi8> arena 0 target "gen1" {
   isa.end
 }
@@ -9,7 +9,7 @@ isa.program @element_type : (tensor<4xf32>) -> () constants dense<> : tensor<0xi
 // -----
 
 // C1 of isa.program
-// expected-error @+1 {{inputs and outputs must be static tensors of 8-bit elements, got tensor<?xi8>}}
+// expected-error @+1 {{inputs and outputs must be static tensors of elements of 8 or 16 bits, got tensor<?xi8>}}
 isa.program @static_shape : () -> tensor<?xi8> constants dense<> : tensor<0xi8> arena 0 target "gen1" {
   isa.end
 }

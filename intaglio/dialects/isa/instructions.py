@@ -71,10 +71,17 @@ class InstructionOp(IRDLOperation):
 
     @classmethod
     def parse(cls, parser: Parser) -> InstructionOp:
-        """Parse `name value` for each field in order, then the semaphores: `inner 9 ... wait [1] signal [6]`."""
+        """Parse `name value` for each field in order, then the semaphores: `inner 9 ... wait [1] signal [6]`.
+
+        Fields may be left out that have a default.
+        """
         properties: dict[str, Attribute] = {}
         for field in cls.INSTRUCTION.fields:
-            parser.parse_keyword(field.name)
+            if field.default is not None and parser.parse_optional_keyword(field.name) is None:
+                properties[field.name] = _attribute(field.default)
+                continue
+            if field.default is None:
+                parser.parse_keyword(field.name)
             properties[field.name] = _attribute(parser.parse_integer(allow_boolean=False))
         for name in _MASKS:
             if parser.parse_optional_keyword(name) is not None:
@@ -88,7 +95,8 @@ class InstructionOp(IRDLOperation):
     def print(self, printer: Printer) -> None:
         """Print the form that `parse` reads."""
         for field, value in zip(self.INSTRUCTION.fields, self.values, strict=True):
-            printer.print_string(f" {field.name} {value}")
+            if value != field.default:
+                printer.print_string(f" {field.name} {value}")
         for name, semaphores in (("wait", self.wait_semaphores), ("signal", self.signal_semaphores)):
             if name in self.properties:
                 printer.print_string(f" {name} [{', '.join(map(str, semaphores))}]")
@@ -116,7 +124,7 @@ def _semaphore_attribute(semaphores: tuple[int, ...]) -> DenseArrayBase:
 
 
 def _op_class(entry: Instruction) -> type[InstructionOp]:
-    operands = "".join(f" {field.name} {max(0, field.minimum)}" for field in entry.fields)
+    operands = "".join(f" {field.name} {max(0, field.minimum)}" for field in entry.fields if field.default is None)
     name = "isa." + entry.mnemonic.replace(".", "_")
     documentation = f"{entry.doc}\n\n    Example:\n    ```mlir\n    {name}{operands}\n    ```\n    "
     namespace: dict[str, object] = {
@@ -159,7 +167,7 @@ def instruction(
         wait: semaphores it takes one from before it begins.
         signal: semaphores it adds one to when it has finished.
         location: where it comes from, as a rule the ONNX name.
-        operands: its operands by field name, all of them.
+        operands: its operands by field name; those with a default may be left out.
 
     Raises:
         UserError: unknown mnemonic, a missing, unknown or out-of-range operand, or a bad semaphore.

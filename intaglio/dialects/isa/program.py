@@ -33,10 +33,10 @@ class ProgramOp(IRDLOperation):
     """The instructions of an accelerator region, and the memory they need.
 
     Region 0 of DRAM holds `constants`, region 1 is an arena of that many bytes; the inputs are regions 2
-    upwards, the outputs follow. Tensors are of int8 storage, row-major, one byte an element.
+    upwards, the outputs follow. Tensors are of int8 or int16 storage, row-major, little-endian.
 
     Constraints:
-        C1: inputs and outputs are tensors of static shape with 8-bit elements.
+        C1: inputs and outputs are tensors of static shape with elements of 8 or 16 bits.
         C2: there are at most 16 regions: constants, arena, inputs and outputs.
         C3: `constants` is a one-dimensional tensor of i8.
         C4: the arena has 0 to 2**32 bytes.
@@ -104,8 +104,10 @@ class ProgramOp(IRDLOperation):
         """Check the numbered constraints."""
         # C1
         for kind in (*self.function_type.inputs, *self.function_type.outputs):
-            if not _is_byte_tensor(kind):
-                raise VerifyException(f"inputs and outputs must be static tensors of 8-bit elements, got {kind}")
+            if not _is_stored_tensor(kind):
+                raise VerifyException(
+                    f"inputs and outputs must be static tensors of elements of 8 or 16 bits, got {kind}"
+                )
         # C2
         regions = 2 + len(self.input_types) + len(self.output_types)
         if regions > REGIONS:
@@ -171,7 +173,7 @@ class ProgramOp(IRDLOperation):
         printer.print_region(self.body)
 
 
-def _is_byte_tensor(kind: Attribute) -> bool:
+def _is_stored_tensor(kind: Attribute) -> bool:
     if not isinstance(kind, TensorType):
         return False
     tensor = cast("TensorType[Attribute]", kind)
@@ -179,4 +181,4 @@ def _is_byte_tensor(kind: Attribute) -> bool:
         return False
     stored = storage_tensor_type(tensor) if is_quantized(tensor) else tensor
     element = stored.get_element_type()
-    return isinstance(element, IntegerType) and element.bitwidth == 8
+    return isinstance(element, IntegerType) and element.bitwidth in (8, 16)

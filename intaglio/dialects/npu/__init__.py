@@ -35,6 +35,7 @@ from intaglio.dialects.npu.elementwise import (
     AddOp,
     BinaryTaskOp,
     ConvertOp,
+    InterpolateOp,
     LookupOp,
     MultiplyOp,
     ScaledSumOp,
@@ -43,7 +44,7 @@ from intaglio.dialects.npu.elementwise import (
 from intaglio.dialects.npu.launch import LaunchOp
 from intaglio.dialects.npu.matrix import MatrixMultiplyOp, RequantizeOp
 from intaglio.dialects.npu.program import AllocateOp, ConstantOp, ProgramOp, in_and_outputs
-from intaglio.dialects.npu.tasks import PARAMETER_BYTES, TABLE_BYTES, MapTaskOp, TaskOp, buffer_type, space_of
+from intaglio.dialects.npu.tasks import MapTaskOp, TaskOp, buffer_type, space_of
 from intaglio.dialects.npu.transfers import LoadOp, StoreOp, TransferOp
 from intaglio.dialects.npu.types import TOKEN, BufferType, Space, SpaceAttr, TokenType
 from intaglio.dialects.npu.windows import DepthwiseOp, MaxOp, SumOp
@@ -66,6 +67,7 @@ Npu = Dialect(
         SubtractOp,
         MultiplyOp,
         ConvertOp,
+        InterpolateOp,
         LookupOp,
     ],
     [
@@ -86,8 +88,6 @@ Npu = Dialect(
 )
 
 __all__ = [
-    "PARAMETER_BYTES",
-    "TABLE_BYTES",
     "TOKEN",
     "AddOp",
     "AllocateOp",
@@ -102,6 +102,7 @@ __all__ = [
     "FeatureMapAttr",
     "Grid",
     "GridAttr",
+    "InterpolateOp",
     "LaunchOp",
     "LoadOp",
     "LookupOp",

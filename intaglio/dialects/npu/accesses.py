@@ -22,6 +22,7 @@ from intaglio.dialects.npu.attributes import (
     Transfer,
     WeightTiles,
 )
+from intaglio.targets.instructions import PARAMETER_BYTES, WIDE_PARAMETER_BYTES
 
 Intervals = np.ndarray[Any, np.dtype[np.int64]]
 """`[count, 2]`: first byte and one past the last, ascending, disjoint, not touching."""
@@ -76,14 +77,17 @@ def transfer_intervals(transfer: Transfer, side: int) -> Intervals:
 
 
 def map_intervals(source: FeatureMap, window: Grid, taps: Grid, origin: Origin, run: int) -> Intervals:
-    """Bytes of a feature map under a window: `run` bytes at each position and tap, those in the padding left out.
+    """Bytes of a feature map under a window: `run` elements at each position and tap, those in the padding left out.
 
     Returns:
         Intervals of the buffer; none when the window lies in the padding entirely.
     """
     y = origin.y0 + _steps(window.rows, window.step_y)[:, None] + _steps(taps.rows, taps.step_y)
     rows = np.unique(y[(y >= 0) & (y < source.rows)])
-    columns = _united(_united(np.array([[0, run]], np.int64), taps.columns, taps.step_x), window.columns, window.step_x)
+    length = run * source.element_bytes
+    columns = _united(
+        _united(np.array([[0, length]], np.int64), taps.columns, taps.step_x), window.columns, window.step_x
+    )
     columns = np.clip(columns + origin.x0, 0, source.row_bytes)
     columns = columns[columns[:, 0] < columns[:, 1]]
     if not rows.size or not len(columns):
@@ -93,8 +97,8 @@ def map_intervals(source: FeatureMap, window: Grid, taps: Grid, origin: Origin, 
 
 def placement_intervals(target: Placement | Operand, window: Grid, channels: int) -> Intervals:
     """Bytes of a result or second operand."""
-    run = 1 if isinstance(target, Operand) and not target.channel_stride else channels
-    columns = _united(np.array([[0, run]], np.int64), window.columns, target.column_stride)
+    elements = 1 if isinstance(target, Operand) and not target.channel_stride else channels
+    columns = _united(np.array([[0, elements * target.element_bytes]], np.int64), window.columns, target.column_stride)
     return _of_rows(target.offset + np.unique(_steps(window.rows, target.row_stride)), columns)
 
 
@@ -126,16 +130,22 @@ def _sorted_union(intervals: Intervals) -> Intervals:
 
 
 def weight_tile_intervals(weights: WeightTiles, taps: Grid, inner: int, outer: int) -> Intervals:
-    """Bytes of weight tiles: `inner` rows of `outer` bytes for each tap."""
-    if weights.row_stride == outer:
-        return merged(weights.offset + _steps(taps.size, weights.tap_stride), inner * outer)
+    """Bytes of weight tiles: `inner` rows of `outer` weights for each tap."""
+    row_bytes = outer * weights.element_bytes
+    if weights.row_stride == row_bytes:
+        return merged(weights.offset + _steps(taps.size, weights.tap_stride), inner * row_bytes)
     starts = _steps(taps.size, weights.tap_stride)[:, None] + _steps(inner, weights.row_stride)
-    return merged(weights.offset + starts.reshape(-1), outer)
+    return merged(weights.offset + starts.reshape(-1), row_bytes)
 
 
 def tap_weight_intervals(weights: TapWeights, taps: Grid, channels: int) -> Intervals:
     """Bytes of depthwise weights."""
-    return merged(weights.offset + _steps(taps.size, weights.tap_stride), channels)
+    return merged(weights.offset + _steps(taps.size, weights.tap_stride), channels * weights.element_bytes)
+
+
+def parameter_interval(first: int, channels: int, *, wide: bool) -> Intervals:
+    """Bytes of the parameters of some channels."""
+    return run_interval(first, channels * (WIDE_PARAMETER_BYTES if wide else PARAMETER_BYTES))
 
 
 def run_interval(first: int, length: int) -> Intervals:

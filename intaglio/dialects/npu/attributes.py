@@ -33,7 +33,9 @@ class FeatureMap:
     row_stride: int
     """Bytes from a row to the next; 0 repeats one row."""
     pad: int
-    """The stored value outside, -128 to 127."""
+    """The stored value outside, -128 to 127; of two-byte elements the high byte, the low one is 0."""
+    element_bytes: int = 1
+    """Bytes of an element."""
 
 
 @dataclass(frozen=True)
@@ -73,16 +75,20 @@ class WeightTiles:
     """Bytes from a tap's tile to the next."""
     row_stride: int
     """Bytes from a row of a tile to the next."""
+    element_bytes: int = 1
+    """Bytes of a weight."""
 
 
 @dataclass(frozen=True)
 class TapWeights:
-    """Weights of a depthwise convolution, one byte a channel for each tap."""
+    """Weights of a depthwise convolution, one a channel for each tap."""
 
     offset: int
     """Byte of the buffer where the first tap's first channel is."""
     tap_stride: int
     """Bytes from a tap to the next."""
+    element_bytes: int = 1
+    """Bytes of a weight."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,8 @@ class Placement:
     """Bytes between output rows."""
     column_stride: int
     """Bytes between output positions in a row."""
+    element_bytes: int = 1
+    """Bytes of a result."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +117,8 @@ class Operand:
     """Bytes between output positions in a row."""
     channel_stride: int
     """1, or 0 to use one element for all channels."""
+    element_bytes: int = 1
+    """Bytes of an element."""
 
 
 @dataclass(frozen=True)

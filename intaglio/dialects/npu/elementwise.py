@@ -9,8 +9,9 @@ from xdsl.irdl import irdl_op_definition, operand_def, prop_def
 
 from intaglio.dialects.npu.accesses import Access, placement_intervals, run_interval
 from intaglio.dialects.npu.attributes import BoundsAttr, OperandAttr, ScaleAttr
-from intaglio.dialects.npu.tasks import END_FORMAT, MAP_FORMAT, OUTPUT_FORMAT, TABLE_BYTES, MapTaskOp, Number
+from intaglio.dialects.npu.tasks import END_FORMAT, MAP_FORMAT, OUTPUT_FORMAT, MapTaskOp, Number
 from intaglio.dialects.npu.types import BufferType
+from intaglio.targets.instructions import INTERPOLATED_ENTRIES, TABLE_ENTRIES
 
 
 class BinaryTaskOp(MapTaskOp, ABC):
@@ -170,7 +171,7 @@ class ConvertOp(MapTaskOp):
 
 @irdl_op_definition
 class LookupOp(MapTaskOp):
-    """Input through a table of 256 bytes, the entry of stored value `v` at `v + 128` (`vector.lookup`).
+    """Input, of bytes, through a table of 256 results, the entry of stored value `v` at `v + 128` (`vector.lookup`).
 
     The number after `table` is the byte of that buffer where the table starts.
 
@@ -210,4 +211,51 @@ class LookupOp(MapTaskOp):
 
     def other_reads(self) -> Sequence[Access]:
         """The table."""
-        return (Access(self.table, run_interval(self.table_offset.value.data, TABLE_BYTES), False),)
+        size = TABLE_ENTRIES * self.placement.data.element_bytes
+        return (Access(self.table, run_interval(self.table_offset.value.data, size), False),)
+
+
+@irdl_op_definition
+class InterpolateOp(MapTaskOp):
+    """Input, of two bytes, between the entries of a table of 513, rescaled (`vector.interpolate`).
+
+    The number after `table` is the byte of that buffer where the table starts.
+
+    Constraints:
+        C1: input, table and output are in the scratchpad.
+        C2: all bytes lie in their buffers.
+
+    Example:
+    ```mlir
+    npu.program @p : (tensor<4x!quant.uniform<i16:f32, 0.5>>) -> tensor<4x!quant.uniform<i16:f32, 0.25>> target "gen1" {
+    ^bb0(%in: !npu.buffer<dram, 8>, %out: !npu.buffer<dram, 8>):
+      %c = npu.constant dense<7> : tensor<1026xi8>
+      %x = npu.allocate : !npu.buffer<scratchpad, 8>
+      %t = npu.allocate : !npu.buffer<scratchpad, 1026>
+      %y = npu.allocate : !npu.buffer<scratchpad, 8>
+      %0 = npu.load %in to %x <source_offset 0, target_offset 0, run 8> : !npu.buffer<dram, 8> to !npu.buffer<scratchpad, 8>
+      %1 = npu.load %c to %t <source_offset 0, target_offset 0, run 1026> : !npu.buffer<constants, 1026> to !npu.buffer<scratchpad, 1026>
+      %2 = npu.interpolate %x map <offset 0, rows 1, row_bytes 8, row_stride 8, pad 0, element_bytes 2> table %t 0 to %y <offset 0, row_stride 8, column_stride 8, element_bytes 2> window <rows 1, columns 1, step_y 1, step_x 8> origin <y0 0, x0 0> channels 4 result_scale <multiplier 1073741824, shift 37, zero_point 0> bounds <low -32768, high 32767> after(%1) : !npu.buffer<scratchpad, 8>, !npu.buffer<scratchpad, 1026>, !npu.buffer<scratchpad, 8>
+      %3 = npu.store %y to %out <source_offset 0, target_offset 0, run 8> after(%2) : !npu.buffer<scratchpad, 8> to !npu.buffer<dram, 8>
+    }
+    ```
+    """
+
+    name = "npu.interpolate"
+    input = operand_def(BufferType)
+    table = operand_def(BufferType)
+    table_offset = prop_def(Number)
+    result_scale = prop_def(ScaleAttr)
+    bounds = prop_def(BoundsAttr)
+    assembly_format = (
+        "$input `map` $map `table` $table $table_offset "
+        + OUTPUT_FORMAT
+        + MAP_FORMAT
+        + "`result_scale` $result_scale `bounds` $bounds "
+        + END_FORMAT
+        + "type($input) `,` type($table) `,` type($output)"
+    )
+
+    def other_reads(self) -> Sequence[Access]:
+        """The table."""
+        return (Access(self.table, run_interval(self.table_offset.value.data, 2 * INTERPOLATED_ENTRIES), False),)

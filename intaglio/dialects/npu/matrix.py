@@ -12,6 +12,7 @@ from xdsl.utils.exceptions import VerifyException
 from intaglio.dialects.npu.accesses import (
     Access,
     map_intervals,
+    parameter_interval,
     placement_intervals,
     run_interval,
     weight_tile_intervals,
@@ -24,13 +25,13 @@ from intaglio.dialects.npu.attributes import (
     PlacementAttr,
     WeightTilesAttr,
 )
-from intaglio.dialects.npu.tasks import PARAMETER_BYTES, Number, TaskOp
+from intaglio.dialects.npu.tasks import Number, TaskOp
 from intaglio.dialects.npu.types import BufferType
 
 
 @irdl_op_definition
 class MatrixMultiplyOp(TaskOp):
-    """Multiply the bytes at each window position and tap with that tap's weight tile (`matrix.multiply`).
+    """Multiply the elements at each window position and tap with that tap's weight tile (`matrix.multiply`).
 
     Position `m` of the window goes to accumulator row `accumulator + m`, overwriting it, or added to it with
     `accumulate`.
@@ -102,9 +103,10 @@ class MatrixMultiplyOp(TaskOp):
 
 @irdl_op_definition
 class RequantizeOp(TaskOp):
-    """Rescale accumulators to int8 with the parameters of each channel (`vector.requantize`).
+    """Rescale accumulators with the parameters of each channel (`vector.requantize`).
 
-    The number after `parameters` is the byte of that buffer where the first channel's bias is.
+    The number after `parameters` is the byte of that buffer where the first channel's bias is; with `wide`, biases have
+    48 bits and the records of channels 16 bytes.
 
     Constraints:
         C1: parameters and output are in the scratchpad.
@@ -132,6 +134,7 @@ class RequantizeOp(TaskOp):
     parameters = operand_def(BufferType)
     output = operand_def(BufferType)
     parameters_offset = prop_def(Number)
+    wide = opt_prop_def(UnitAttr)
     placement = prop_def(PlacementAttr)
     window = prop_def(GridAttr)
     channels = prop_def(Number)
@@ -139,7 +142,7 @@ class RequantizeOp(TaskOp):
     zero_point = prop_def(Number)
     bounds = prop_def(BoundsAttr)
     assembly_format = (
-        "`parameters` $parameters $parameters_offset `to` $output $placement `window` $window `channels` $channels "
+        "`parameters` $parameters $parameters_offset (`wide` $wide^)? `to` $output $placement `window` $window `channels` $channels "
         "`accumulator` $accumulator `zero_point` $zero_point `bounds` $bounds "
         "(`after` `(` $after^ `)`)? attr-dict `:` type($parameters) `,` type($output)"
     )
@@ -147,8 +150,9 @@ class RequantizeOp(TaskOp):
     def accesses(self) -> Sequence[Access]:
         """What it reads and writes."""
         window, channels = self.window.data, self.channels.value.data
+        parameters = parameter_interval(self.parameters_offset.value.data, channels, wide=self.wide is not None)
         return (
             Access(None, run_interval(self.accumulator.value.data, window.size), False),
-            Access(self.parameters, run_interval(self.parameters_offset.value.data, channels * PARAMETER_BYTES), False),
+            Access(self.parameters, parameters, False),
             Access(self.output, placement_intervals(self.placement.data, window, channels), True),
         )

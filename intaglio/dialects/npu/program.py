@@ -37,20 +37,21 @@ from intaglio.dialects.quant import is_quantized, storage_tensor_type
 from intaglio.dialects.weights import WeightsAttr
 
 BYTE = IntegerType(8)
+TWO_BYTES = IntegerType(16)
 
 
 def tensor_bytes(kind: Attribute) -> int:
-    """Bytes of a tensor in DRAM: row-major, one byte an element.
+    """Bytes of a tensor in DRAM: row-major, without gaps.
 
     Raises:
-        VerifyException: it is no static tensor of 8-bit elements.
+        VerifyException: it is no static tensor of elements of 8 or 16 bits.
     """
     if isinstance(kind, TensorType):
         tensor = cast("TensorType[Any]", kind)
         stored = storage_tensor_type(tensor) if is_quantized(tensor) else tensor
-        if tensor.has_static_shape() and stored.get_element_type() == BYTE:
-            return math.prod(tensor.get_shape())
-    raise VerifyException(f"programs take and return static tensors stored as i8, got {kind}")
+        if tensor.has_static_shape() and (element := stored.get_element_type()) in (BYTE, TWO_BYTES):
+            return math.prod(tensor.get_shape()) * (1 if element == BYTE else 2)
+    raise VerifyException(f"programs take and return static tensors stored as i8 or i16, got {kind}")
 
 
 @irdl_op_definition
@@ -62,7 +63,7 @@ class ProgramOp(IRDLOperation):
     executed one after another.
 
     Constraints:
-        C1: operands and results are static tensors of 8-bit elements.
+        C1: operands and results are static tensors of elements of 8 or 16 bits.
         C2: the block's arguments are `dram` buffers of their sizes.
 
     Example:

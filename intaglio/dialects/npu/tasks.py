@@ -28,10 +28,6 @@ from intaglio.dialects.npu.accesses import Access, map_intervals, placement_inte
 from intaglio.dialects.npu.attributes import FeatureMapAttr, Grid, GridAttr, OriginAttr, PlacementAttr
 from intaglio.dialects.npu.types import BufferType, Space, TokenType
 
-PARAMETER_BYTES = 12
-"""Bias, multiplier and shift of one channel, little-endian i32 each."""
-
-TABLE_BYTES = 256
 ONE_TAP = Grid(1, 1, 0, 0)
 
 Number = IntegerAttr.constr(i64)

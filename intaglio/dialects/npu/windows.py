@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xdsl.irdl import irdl_op_definition, operand_def, prop_def
+from xdsl.dialects.builtin import UnitAttr
+from xdsl.irdl import irdl_op_definition, operand_def, opt_prop_def, prop_def
 
-from intaglio.dialects.npu.accesses import Access, run_interval, tap_weight_intervals
+from intaglio.dialects.npu.accesses import Access, parameter_interval, tap_weight_intervals
 from intaglio.dialects.npu.attributes import BoundsAttr, Grid, GridAttr, ScaleAttr, TapWeightsAttr
-from intaglio.dialects.npu.tasks import END_FORMAT, MAP_FORMAT, OUTPUT_FORMAT, PARAMETER_BYTES, MapTaskOp, Number
+from intaglio.dialects.npu.tasks import END_FORMAT, MAP_FORMAT, OUTPUT_FORMAT, MapTaskOp, Number
 from intaglio.dialects.npu.types import BufferType
 
 
 @irdl_op_definition
 class DepthwiseOp(MapTaskOp):
-    """Depthwise convolution, rescaled to int8 with the parameters of each channel (`vector.depthwise`).
+    """Depthwise convolution, rescaled with the parameters of each channel (`vector.depthwise`).
 
-    The number after `parameters` is the byte of that buffer where the first channel's bias is.
+    The number after `parameters` is the byte of that buffer where the first channel's bias is; with `wide`, sums and
+    biases have 48 bits and the records of channels 16 bytes.
 
     Constraints:
         C1: all buffers are in the scratchpad.
@@ -44,11 +46,12 @@ class DepthwiseOp(MapTaskOp):
     parameters = operand_def(BufferType)
     tap_weights = prop_def(TapWeightsAttr)
     parameters_offset = prop_def(Number)
+    wide = opt_prop_def(UnitAttr)
     taps = prop_def(GridAttr)
     zero_point = prop_def(Number)
     bounds = prop_def(BoundsAttr)
     assembly_format = (
-        "$input `map` $map `weights` $weights $tap_weights `parameters` $parameters $parameters_offset "
+        "$input `map` $map `weights` $weights $tap_weights `parameters` $parameters $parameters_offset (`wide` $wide^)? "
         + OUTPUT_FORMAT
         + "`taps` $taps "
         + MAP_FORMAT
@@ -65,9 +68,10 @@ class DepthwiseOp(MapTaskOp):
     def other_reads(self) -> Sequence[Access]:
         """Weights and parameters."""
         channels = self.channels.value.data
+        parameters = parameter_interval(self.parameters_offset.value.data, channels, wide=self.wide is not None)
         return (
             Access(self.weights, tap_weight_intervals(self.tap_weights.data, self.taps.data, channels), False),
-            Access(self.parameters, run_interval(self.parameters_offset.value.data, channels * PARAMETER_BYTES), False),
+            Access(self.parameters, parameters, False),
         )
 
 

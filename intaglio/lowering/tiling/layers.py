@@ -15,8 +15,9 @@ import numpy as np
 from xdsl.dialects.builtin import LocationAttr
 from xdsl.ir import SSAValue
 
-from intaglio.dialects.npu import PARAMETER_BYTES, TABLE_BYTES, Bounds, Scale
+from intaglio.dialects.npu import Bounds, Scale
 from intaglio.lowering.tiling.geometry import Block, BlockSize, Shape, Window
+from intaglio.targets.instructions import PARAMETER_BYTES, TABLE_ENTRIES
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -212,7 +213,7 @@ class TableLayer(Layer):
     @property
     def constant_bytes(self) -> int:
         """Bytes of the table."""
-        return TABLE_BYTES
+        return TABLE_ENTRIES
 
 
 @dataclass(eq=False)

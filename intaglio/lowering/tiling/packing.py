@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from intaglio.dialects.npu import PARAMETER_BYTES
 from intaglio.lowering.tiling.geometry import divide_up
 from intaglio.lowering.tiling.layers import Array, MatrixLayer, Parameters
+from intaglio.targets.instructions import PARAMETER_BYTES
 
 LOAD_BYTES = 4096
 """Weights are loaded in runs of about this size: enough to hide the latency of DRAM."""

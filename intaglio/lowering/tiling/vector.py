@@ -24,6 +24,7 @@ from intaglio.lowering.tiling.layers import (
 )
 from intaglio.lowering.tiling.packing import depthwise_weights_offset
 from intaglio.targets.costs import vector_cost
+from intaglio.targets.instructions import TABLE_ENTRIES
 from intaglio.targets.target import Target
 
 FULL = npu.Bounds(-128, 127)
@@ -101,7 +102,7 @@ class VectorTasks:
             whole: load those of all channels.
         """
         if not isinstance(self.layer, DepthwiseLayer):
-            return Constants(self.emitter.load_run(constant, 0, npu.TABLE_BYTES), 0, 0, 0)
+            return Constants(self.emitter.load_run(constant, 0, TABLE_ENTRIES), 0, 0, 0)
         channels = self.layer.shape[3]
         taps = self.layer.window.y.kernel * self.layer.window.x.kernel
         weights = depthwise_weights_offset(channels)

@@ -26,6 +26,7 @@ from intaglio.targets.simulator.geometry import Footprint, Lattice, WindowRead
 from intaglio.targets.simulator.steps import (
     Depthwise,
     Elementwise,
+    Interpolate,
     Lookup,
     Multiply,
     Pool,
@@ -271,20 +272,20 @@ class _Checker:
             if isinstance(work, Depthwise | Pool):
                 others += [window] if window is not None else []
             elif window is not None and _overlap(window, work.output):
-                _check_in_place(step, work.read.addresses(), work.output)
+                _check_in_place(step, work.read.addresses(), work.read.map.element_bytes, work.output)
         if isinstance(work, Requantize | Depthwise):
-            others.append(self._read(step, work.parameters, "parameters", clock))
+            others.append(self._read(step, work.parameters.bytes, "parameters", clock))
         if isinstance(work, Depthwise):
             others.append(self._read(step, work.weights, "weights", clock))
-        if isinstance(work, Lookup):
+        if isinstance(work, Lookup | Interpolate):
             others.append(self._read(step, work.table, "table", clock))
         if isinstance(work, Elementwise):
             second = self._read(step, work.second, "second operand", clock)
             if _overlap(second, work.output):
-                _check_in_place(step, work.second.indices(), work.output)
+                _check_in_place(step, work.second.bytes.indices(), work.second.width, work.output)
         for footprint in others:
             if _overlap(footprint, work.output):
-                common = np.intersect1d(footprint.indices(), work.output.indices())
+                common = np.intersect1d(footprint.indices(), work.output.bytes.indices())
                 if len(common):
                     raise step.error(f"writes scratchpad byte {common[0]}, which it also reads")
         self._scratchpad.write(step, Footprint(work.output), clock, self._history)
@@ -316,18 +317,25 @@ def _overlap(footprint: Footprint, output: Lattice) -> bool:
 
 
 def _check_injective(step: Step, written: Lattice, memory: _Memory) -> None:
-    if written.size > memory.size or not written.is_injective:
+    if written.bytes.size > memory.size or not written.is_injective:
         raise step.error(f"writes a byte of {memory.name} more than once")
 
 
-def _check_in_place(step: Step, sources: npt.NDArray[np.int64], output: Lattice) -> None:
-    """Refuse results over operand elements other than the one they are computed from."""
-    destinations = output.indices()
+def _check_in_place(step: Step, sources: npt.NDArray[np.int64], width: int, output: Lattice) -> None:
+    """Refuse results over operand elements other than the one they are computed from.
+
+    Args:
+        step: the instruction.
+        sources: addresses of the operand's bytes, element by element.
+        width: bytes of an element.
+        output: the results.
+    """
+    destinations = output.bytes.indices()
     owner = np.full(output.highest - output.lowest + 1, -1, np.int64)
-    owner[destinations - output.lowest] = np.arange(len(destinations))
+    owner[destinations - output.lowest] = np.arange(len(destinations)) // output.width
     inside = np.flatnonzero((sources >= output.lowest) & (sources <= output.highest))
     owners = owner[sources[inside] - output.lowest]
-    wrong = (owners >= 0) & (owners != inside)
+    wrong = (owners >= 0) & (owners != inside // width)
     if wrong.any():
         address = sources[inside[int(np.argmax(wrong))]]
         raise step.error(

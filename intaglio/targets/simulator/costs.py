@@ -4,9 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 
-from intaglio.targets.costs import CONFIGURATION, Cost, multiply_cost, run_bursts, transfer_cost, vector_cost
+from intaglio.targets.costs import (
+    CONFIGURATION,
+    Cost,
+    ElementBytes,
+    multiply_cost,
+    run_bursts,
+    transfer_cost,
+    vector_cost,
+)
+from intaglio.targets.instructions import PARAMETER_BYTES, WIDE_PARAMETER_BYTES
 from intaglio.targets.simulator.geometry import Lattice
-from intaglio.targets.simulator.steps import Depthwise, Multiply, Pool, Step, Transfer
+from intaglio.targets.simulator.steps import (
+    Depthwise,
+    Elementwise,
+    Multiply,
+    Pool,
+    Requantize,
+    Step,
+    Transfer,
+    VectorWork,
+)
 from intaglio.targets.target import Target
 
 
@@ -23,11 +41,23 @@ def cost_of(step: Step, target: Target) -> Cost:
     if isinstance(work, Transfer):
         return transfer_cost(work.size, _bursts(work.dram, target), target, is_load=work.is_load)
     if isinstance(work, Multiply):
-        return multiply_cost(work.positions, work.read.taps.count, work.inner, work.outer, target)
+        elements = ElementBytes(input=work.read.map.element_bytes, weights=work.weights.width)
+        return multiply_cost(work.positions, work.read.taps.count, work.inner, work.outer, target, elements)
     rows, columns, channels = work.output.shape
     taps = work.read.taps.count if isinstance(work, Depthwise | Pool) else 1
     kind = step.word.instruction.mnemonic.partition(".")[2]
-    return vector_cost(kind, rows * columns, channels, taps, target)
+    return vector_cost(kind, rows * columns, channels, taps, target, _element_bytes(work))
+
+
+def _element_bytes(work: VectorWork) -> ElementBytes:
+    is_wide = isinstance(work, Requantize | Depthwise) and work.parameters.is_wide
+    return ElementBytes(
+        input=1 if isinstance(work, Requantize) else work.read.map.element_bytes,
+        operand=work.second.width if isinstance(work, Elementwise) else 1,
+        weights=work.weights.width if isinstance(work, Depthwise) else 1,
+        output=work.output.width,
+        parameters=WIDE_PARAMETER_BYTES if is_wide else PARAMETER_BYTES,
+    )
 
 
 def _bursts(dram: Lattice, target: Target) -> int:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from intaglio.targets.costs import PARAMETER_BYTES
 from intaglio.targets.encoding import ProgramError, Word, decode, semaphores_of
-from intaglio.targets.instructions import state_key
+from intaglio.targets.instructions import (
+    INTERPOLATED_ENTRIES,
+    PARAMETER_BYTES,
+    TABLE_ENTRIES,
+    WIDE_PARAMETER_BYTES,
+    state_key,
+)
 from intaglio.targets.simulator.geometry import ONE_TAP, FeatureMap, Grid, Lattice, WindowRead
 from intaglio.targets.simulator.steps import (
-    TABLE_BYTES,
     Binary,
     Clamp,
     Convert,
     Depthwise,
     Elementwise,
+    Interpolate,
     Lookup,
     Multiply,
+    Parameters,
     Pool,
     Pooling,
     Requantize,
@@ -117,15 +123,25 @@ def _transfer(is_load: bool) -> Callable[[Operands, State, Target], Work]:
     return make
 
 
-def _window_read(operands: Operands, state: State, width: int, *, taps: bool) -> WindowRead:
-    read = WindowRead(
-        FeatureMap(**state["input"]),
-        Grid(**state["window"]),
-        Grid(**state["taps"]) if taps else ONE_TAP,
-        operands["x0"],
-        operands["y0"],
-        width,
-    )
+def _check_even(element_bytes: int, state: str, operands: Operands, *names: str) -> None:
+    """Refuse odd addresses and strides of elements of two bytes."""
+    if element_bytes == 1:
+        return
+    for name in names:
+        if operands[name] % 2:
+            raise ProgramError(f"{name} of {state} must be even for elements of two bytes, got {operands[name]}")
+
+
+def _window_read(operands: Operands, state: State, elements: int, *, taps: bool) -> WindowRead:
+    source, window, kernel = FeatureMap(**state["input"]), Grid(**state["window"]), ONE_TAP
+    size = source.element_bytes
+    _check_even(size, "input", state["input"], "base", "row_stride", "row_bytes")
+    _check_even(size, "window", state["window"], "step_x")
+    if taps:
+        kernel = Grid(**state["taps"])
+        _check_even(size, "taps", state["taps"], "step_x")
+    _check_even(size, "the instruction", operands, "x0")
+    read = WindowRead(source, window, kernel, operands["x0"], operands["y0"], elements * size)
     if read.taps.count > MAX_TAPS:
         raise ProgramError(f"at most {MAX_TAPS} taps are possible, got {read.taps.rows} x {read.taps.columns}")
     if read.height_spanned * read.width_spanned > MAX_SPAN:
@@ -146,21 +162,29 @@ def _multiply(operands: Operands, state: State, target: Target) -> Work:
     outer = _at_most_array("outer", operands["outer"], target.array_size)
     read = _window_read(operands, state, inner, taps=True)
     weights = state["weights"]
-    tile = Lattice(weights["base"], (read.taps.count, inner, outer), (weights["tap_stride"], weights["row_stride"], 1))
+    size = weights["element_bytes"]
+    _check_even(size, "weights", weights, "base", "tap_stride", "row_stride")
+    strides = (weights["tap_stride"], weights["row_stride"], size)
+    tile = Lattice(weights["base"], (read.taps.count, inner, outer), strides, size)
     return Multiply(read, tile, operands["accumulator"], bool(operands["accumulate"]))
 
 
 def _output(state: State, channels: int) -> Lattice:
     window, output = state["window"], state["output"]
-    return Lattice(
-        output["base"],
-        (window["rows"], window["columns"], channels),
-        (output["row_stride"], output["column_stride"], 1),
-    )
+    size = output["element_bytes"]
+    _check_even(size, "output", output, "base", "row_stride", "column_stride")
+    shape = (window["rows"], window["columns"], channels)
+    return Lattice(output["base"], shape, (output["row_stride"], output["column_stride"], size), size)
 
 
 def _clamp(state: State) -> Clamp:
-    clamp = state["clamp"]
+    clamp, size = state["clamp"], state["output"]["element_bytes"]
+    limit = 1 << (8 * size - 1)
+    if clamp["low"] < -limit or clamp["high"] >= limit:
+        raise ProgramError(
+            f"the bounds {clamp['low']} to {clamp['high']} do not fit results of {8 * size} bits",
+            hint="set vector.clamp and vector.output for the same width",
+        )
     return Clamp(clamp["low"], clamp["high"], bool(clamp["double_round"]))
 
 
@@ -169,8 +193,12 @@ def _scale(state: State, operand: int) -> Scale:
     return Scale(scale["multiplier"], scale["shift"], scale["zero_point"])
 
 
-def _parameters(state: State, channels: int) -> Lattice:
-    return Lattice(state["parameters"]["base"], (channels * PARAMETER_BYTES,), (1,))
+def _parameters(state: State, channels: int) -> Parameters:
+    wide = bool(state["parameters"]["wide"])
+    if wide and state["clamp"]["double_round"]:
+        raise ProgramError("sums of 48 bits are rounded once", hint="set double_round of vector.clamp to 0")
+    size = channels * (WIDE_PARAMETER_BYTES if wide else PARAMETER_BYTES)
+    return Parameters(Lattice(state["parameters"]["base"], (size,), (1,)), wide)
 
 
 def _requantize(operands: Operands, state: State, target: Target) -> Work:
@@ -189,9 +217,11 @@ def _depthwise(operands: Operands, state: State, target: Target) -> Work:
     channels = operands["channels"]
     read = _window_read(operands, state, channels, taps=True)
     weights = state["weights"]
+    size = weights["element_bytes"]
+    _check_even(size, "weights", weights, "base", "tap_stride")
     return Depthwise(
         read,
-        Lattice(weights["base"], (read.taps.count, channels), (weights["tap_stride"], 1)),
+        Lattice(weights["base"], (read.taps.count, channels), (weights["tap_stride"], size), size),
         _parameters(state, channels),
         _output(state, channels),
         _scale(state, 0),
@@ -215,11 +245,13 @@ def _elementwise(kind: Binary) -> Callable[[Operands, State, Target], Work]:
     def make(operands: Operands, state: State, target: Target) -> Work:
         output = _output(state, operands["channels"])
         second = state["operand"]
-        strides = (second["row_stride"], second["column_stride"], second["channel_stride"])
+        size = second["element_bytes"]
+        _check_even(size, "operand", second, "base", "row_stride", "column_stride")
+        strides = (second["row_stride"], second["column_stride"], second["channel_stride"] * size)
         return Elementwise(
             kind,
             _window_read(operands, state, operands["channels"], taps=False),
-            Lattice(second["base"], output.shape, strides),
+            Lattice(second["base"], output.shape, strides, size),
             output,
             _scale(state, 0),
             (_scale(state, 1), _scale(state, 2)),
@@ -238,7 +270,22 @@ def _convert(operands: Operands, state: State, target: Target) -> Work:
 def _lookup(operands: Operands, state: State, target: Target) -> Work:
     channels = operands["channels"]
     read = _window_read(operands, state, channels, taps=False)
-    return Lookup(read, Lattice(state["table"]["base"], (TABLE_BYTES,), (1,)), _output(state, channels), _clamp(state))
+    if read.map.element_bytes != 1:
+        raise ProgramError("a table is looked up for bytes", hint="elements of two bytes are for vector.interpolate")
+    output = _output(state, channels)
+    _check_even(output.width, "table", state["table"], "base")
+    table = Lattice(state["table"]["base"], (TABLE_ENTRIES,), (output.width,), output.width)
+    return Lookup(read, table, output, _clamp(state))
+
+
+def _interpolate(operands: Operands, state: State, target: Target) -> Work:
+    channels = operands["channels"]
+    read = _window_read(operands, state, channels, taps=False)
+    if read.map.element_bytes != 2:
+        raise ProgramError("interpolation is for elements of two bytes", hint="bytes are for vector.lookup")
+    _check_even(2, "table", state["table"], "base")
+    table = Lattice(state["table"]["base"], (INTERPOLATED_ENTRIES,), (2,), 2)
+    return Interpolate(read, table, _output(state, channels), _scale(state, 0), _clamp(state))
 
 
 _WORK: dict[str, Callable[[Operands, State, Target], Work]] = {
@@ -254,4 +301,5 @@ _WORK: dict[str, Callable[[Operands, State, Target], Work]] = {
     "vector.multiply": _elementwise(Binary.MULTIPLY),
     "vector.convert": _convert,
     "vector.lookup": _lookup,
+    "vector.interpolate": _interpolate,
 }

@@ -4,27 +4,40 @@ Every step is turned into a closure over views of the machine's memories once; r
 program order, which is one of the orders the checks have found all timings equivalent to. Memories have a
 leading axis of samples, so that one call serves several.
 
-Products are computed by float32 BLAS in chunks of at most 1,024 terms: the magnitude of a product of bytes is at
-most 2^14, so all partial sums stay within 2^24 and are exact in any order.
+Products of bytes are computed by float32 BLAS in chunks of at most 1,024 terms: their magnitude is at most 2^14, so
+all partial sums stay within 2^24 and are exact in any order. Where an operand has two bytes, float64 does the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from intaglio.numerics.tables import lookup_int16
+from intaglio.targets.simulator.arithmetic import INT32_MAX, add_narrow, add_wide, operand, rescale, saturated
 from intaglio.targets.simulator.geometry import Lattice, WindowRead
+from intaglio.targets.simulator.products import (
+    EXACT_TERMS,
+    FloatType,
+    cut_into_blocks,
+    float_type,
+    patch_elements,
+    tap_chunks,
+    wrapping,
+)
 from intaglio.targets.simulator.steps import (
     Binary,
     Clamp,
     Convert,
     Depthwise,
     Elementwise,
+    Interpolate,
     Lookup,
     Multiply,
+    Parameters,
     Pool,
     Pooling,
     Requantize,
@@ -41,21 +54,8 @@ Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
 Action = Callable[[], None]
 
-_EXACT_TERMS = 1024
-"""Products of two bytes whose sum is exact in float32."""
-
-_SERIAL_PRODUCTS = 1 << 18
-"""OpenBLAS computes a matrix product of at most this many scalar products in the calling thread. Tiles are so small
-that handing parts to other threads costs more than it saves, a hundred times more when those have to wait for a
-processor; so larger products are cut into blocks of this size."""
-
 _FEW_TAPS = 64
 """Up to this many taps a loop over them is faster than a reduction over a view."""
-
-_INT32_MIN, _INT32_MAX = -(1 << 31), (1 << 31) - 1
-
-_BYTES = np.arange(256).astype(np.uint8).view(np.int8).astype(np.int64)
-"""The signed value of each byte: a table's entry for byte b is that of the value `_BYTES[b]`."""
 
 
 class Executor:
@@ -81,7 +81,10 @@ class Executor:
     ) -> None:
         self._samples = samples
         self._scratchpad = np.zeros((samples, _scratchpad_used(steps)), np.int8)
-        self._accumulators = np.zeros((samples, target.accumulator_rows, target.array_size), np.int32)
+        multiplies = [step.work for step in steps if isinstance(step.work, Multiply)]
+        # Rows of 32 bits suffice where nothing makes more of them.
+        kind = np.int64 if any(work.is_wide for work in multiplies) else np.int32
+        self._accumulators: Array = np.zeros((samples, target.accumulator_rows, target.array_size), kind)
         content: Int8Array = np.frombuffer(constants, np.int8)
         self._regions = [np.broadcast_to(content, (samples, len(content)))]
         self._regions += [np.zeros((samples, size), np.int8) for size in region_bytes[1:]]
@@ -89,11 +92,15 @@ class Executor:
         self._outputs = self._regions[2 + inputs :]
         reads = [read for step in steps if (read := window_read_of(step.work)) is not None]
         self._padded: Int8Array = np.zeros((samples, _largest_span(reads)), np.int8)
-        multiplies = [step.work for step in steps if isinstance(step.work, Multiply)]
-        self._patches = np.empty(samples * max((_patch_elements(work) for work in multiplies), default=0), np.float32)
-        results = max((work.positions * work.outer for work in multiplies), default=0)
-        self._products = np.empty(samples * results, np.float32)
-        self._patches_of: WindowRead | None = None
+        self._patches: dict[FloatType, Array] = {}
+        self._products: dict[FloatType, Array] = {}
+        for exact in (np.float32, np.float64):
+            works = [work for work in multiplies if float_type(work) is exact]
+            self._patches[exact] = np.empty(samples * max(map(patch_elements, works), default=0), exact)
+            self._products[exact] = np.empty(
+                samples * max((work.positions * work.outer for work in works), default=0), exact
+            )
+        self._patches_of: tuple[WindowRead, FloatType] | None = None
         self._actions = [action for step in steps if (action := self._action(step)) is not None]
 
     def run(self, inputs: Sequence[Int8Array]) -> list[Int8Array]:
@@ -132,15 +139,17 @@ class Executor:
             action = self._elementwise(work)
         elif isinstance(work, Convert):
             action = self._convert(work)
-        else:
+        elif isinstance(work, Lookup):
             action = self._lookup(work)
+        else:
+            action = self._interpolate(work)
         self._forget_patches(work.scratchpad if isinstance(work, Transfer) else work.output)
         return action
 
     def _forget_patches(self, written: Lattice) -> None:
         """Do not reuse the matrix of patches when the feature map it was made from may change."""
         if self._patches_of is not None:
-            footprint = self._patches_of.footprint()
+            footprint = self._patches_of[0].footprint()
             if footprint and written.lowest <= footprint.highest and footprint.lowest <= written.highest:
                 self._patches_of = None
 
@@ -154,27 +163,27 @@ class Executor:
 
         return transfer
 
-    def _window(self, read: WindowRead) -> tuple[Action | None, Int8Array]:
+    def _window(self, read: WindowRead) -> tuple[Action | None, Array]:
         """What must be done before a read, and the view that then has it.
 
-        The view has dimensions sample, row, column, tap row, tap column, byte. Windows that reach into the
+        The view has dimensions sample, row, column, tap row, tap column, element. Windows that reach into the
         padding read a padded copy of what they span.
         """
-        window, taps = read.window, read.taps
-        shape = (window.rows, window.columns, taps.rows, taps.columns, read.width)
+        window, taps, size = read.window, read.taps, read.map.element_bytes
+        shape = (window.rows, window.columns, taps.rows, taps.columns, read.width // size)
 
-        def strides(row: int) -> tuple[int, ...]:
-            return (window.step_y * row, window.step_x, taps.step_y * row, taps.step_x, 1)
+        def elements(first: int, row: int) -> Lattice:
+            strides = (window.step_y * row, window.step_x, taps.step_y * row, taps.step_x, size)
+            return Lattice(first, shape, strides, size)
 
         stride = read.map.row_stride
         if read.is_inside:
-            first = read.map.base + read.y0 * stride + read.x0
-            return None, Lattice(first, shape, strides(stride)).batched(self._scratchpad)
+            return None, elements(read.map.base + read.y0 * stride + read.x0, stride).batched(self._scratchpad)
         width = read.width_spanned
-        spanned = self._padded[:, : read.height_spanned * width]
+        spanned = Lattice(0, (read.height_spanned * width // size,), (size,), size).batched(self._padded)
         (top, bottom), (left, right) = read.valid_rows(), read.valid_bytes()
-        view = Lattice(0, shape, strides(width)).batched(self._padded)
-        pad = read.map.pad
+        view = elements(0, width).batched(self._padded)
+        pad = read.map.outside
         if top == bottom or left == right:
             return lambda: spanned.fill(pad), view
         valid = (bottom - top, right - left)
@@ -191,20 +200,24 @@ class Executor:
         positions, inner, outer = work.positions, work.inner, work.outer
         prepare, view = self._window(work.read)
         tiles = work.weights.batched(self._scratchpad)
+        kind = float_type(work)
         rows = self._accumulators[:, work.accumulator : work.accumulator + positions, :outer]
-        products = self._products[: self._samples * positions * outer].reshape(-1, positions, outer)
+        products = self._products[kind][: self._samples * positions * outer].reshape(-1, positions, outer)
         parts: list[tuple[Array, Array, list[tuple[Array, Array]], Array, int]] = []
-        for top, bottom, left, right in _tap_chunks(work.read.taps.rows, work.read.taps.columns, inner):
+        for top, bottom, left, right in tap_chunks(work.read.taps.rows, work.read.taps.columns, inner):
             patch = view[:, :, :, top:bottom, left:right, :]
             terms = patch.shape[3] * patch.shape[4] * inner
-            matrix = self._patches[: self._samples * positions * terms]
+            matrix = self._patches[kind][: self._samples * positions * terms]
             first = top * work.read.taps.columns + left
             tile = tiles[:, first : first + terms // inner]
-            blocks = _blocks(matrix.reshape(-1, positions, terms), products)
+            blocks = cut_into_blocks(matrix.reshape(-1, positions, terms), products)
             parts.append((patch, matrix.reshape(patch.shape), blocks, tile, terms))
-        reusable = len(parts) == 1 and self._patches_of == work.read
-        self._patches_of = work.read if len(parts) == 1 else None
+        made = (work.read, kind)
+        reusable = len(parts) == 1 and self._patches_of == made
+        self._patches_of = made if len(parts) == 1 else None
         overwrite, samples = not work.accumulate, self._samples
+        summed = np.int64 if work.is_wide else np.int32
+        wrap = wrapping(rows.dtype, is_wide=work.is_wide)
 
         def multiply() -> None:
             if prepare is not None and not reusable:
@@ -213,30 +226,39 @@ class Executor:
             for patch, matrix, blocks, tile, terms in parts:
                 if not reusable:
                     np.copyto(matrix, patch, casting="unsafe")
-                weights = tile.astype(np.float32).reshape(samples, 1, terms, outer)
+                weights = tile.astype(kind).reshape(samples, 1, terms, outer)
                 for values, product in blocks:
                     np.matmul(values, weights, out=product)
                 if first:
                     np.copyto(rows, products, casting="unsafe")
                     first = False
                 else:
-                    np.add(rows, products.astype(np.int32), out=rows)
+                    np.add(rows, products.astype(summed), out=rows)
+                if wrap is not None:
+                    wrap(rows)
 
         return multiply
 
-    def _parameters(self, step: Step, lattice: Lattice) -> Callable[[], tuple[Int32Array, Int64Array, Int64Array]]:
+    def _parameters(self, step: Step, parameters: Parameters) -> Callable[[], tuple[Array, Int64Array, Int64Array]]:
         """Reader of bias, multiplier and shift, each `(samples, 1, channels)`."""
-        view, samples = lattice.batched(self._scratchpad), self._samples
+        view, samples = parameters.bytes.batched(self._scratchpad), self._samples
+        is_wide, base = parameters.is_wide, parameters.bytes.base
+        largest = 32_767 if is_wide else INT32_MAX
 
-        def read() -> tuple[Int32Array, Int64Array, Int64Array]:
-            values: Int32Array = np.ascontiguousarray(view).view("<i4").reshape(samples, 1, -1, 3)
-            multiplier, shift = values[..., 1].astype(np.int64), values[..., 2].astype(np.int64)
-            if multiplier.min() < 0 or shift.min() < 2 or shift.max() > 62:
+        def read() -> tuple[Array, Int64Array, Int64Array]:
+            stored = np.ascontiguousarray(view)
+            values: Int32Array = stored.view("<i4").reshape(samples, 1, -1, 4 if is_wide else 3)
+            bias = stored.view("<i8").reshape(samples, 1, -1, 2)[..., 0] if is_wide else values[..., 0]
+            multiplier, shift = values[..., -2].astype(np.int64), values[..., -1].astype(np.int64)
+            if multiplier.min() < 0 or multiplier.max() > largest or shift.min() < 2 or shift.max() > 62:
                 raise step.error(
-                    f"parameters at scratchpad byte {lattice.base} need multipliers from 0 and shifts of 2 to 62, "
-                    f"got {multiplier.min()} and {shift.min()} to {shift.max()}"
+                    f"parameters at scratchpad byte {base} need multipliers from 0"
+                    + (f" to {largest}" if is_wide else "")
+                    + f" and shifts of 2 to 62, got {multiplier.min()}"
+                    + (f" to {multiplier.max()}" if is_wide else "")
+                    + f" and {shift.min()} to {shift.max()}"
                 )
-            return values[..., 0], multiplier, shift
+            return bias, multiplier, shift
 
         return read
 
@@ -246,10 +268,11 @@ class Executor:
         parameters = self._parameters(step, work.parameters)
         write = self._writer(work.output, work.result, work.clamp)
         double_round = work.clamp.double_round
+        add = add_wide if work.parameters.is_wide else add_narrow
 
         def requantize() -> None:
             bias, multiplier, shift = parameters()
-            write(rescale(values + bias, multiplier, shift, double_round))
+            write(rescale(add(values, bias), multiplier, shift, double_round))
 
         return requantize
 
@@ -273,7 +296,9 @@ class Executor:
         parameters = self._parameters(step, work.parameters)
         write = self._writer(work.output, work.result, work.clamp)
         double_round, samples, taps = work.clamp.double_round, self._samples, work.read.taps.count
-        kind = np.float32 if taps <= _EXACT_TERMS else np.float64
+        is_narrow = max(work.read.map.element_bytes, work.weights.width) == 1 and taps <= EXACT_TERMS
+        kind = np.float32 if is_narrow else np.float64
+        add = add_wide if work.parameters.is_wide else add_narrow
         by_tap = [view[:, :, :, *divmod(tap, work.read.taps.columns), :] for tap in range(taps)]
 
         def depthwise() -> None:
@@ -286,9 +311,9 @@ class Executor:
             for tap in range(1, taps):
                 np.multiply(by_tap[tap], factors[:, tap], out=term)
                 total += term
-            # Sums beyond 32 bits wrap, as the lanes do.
-            sums = total.reshape(samples, rows * columns, channels).astype(np.int64).astype(np.int32)
-            write(rescale(sums + bias, multiplier, shift, double_round))
+            # Sums beyond the lanes' bits wrap.
+            sums = total.reshape(samples, rows * columns, channels).astype(np.int64)
+            write(rescale(add(sums, bias), multiplier, shift, double_round))
 
         return depthwise
 
@@ -296,7 +321,8 @@ class Executor:
         prepare, view = self._window(work.read)
         destination = work.output.batched(self._scratchpad)
         by_tap = _taps_of(view, work.read)
-        low, high = np.int8(work.clamp.low), np.int8(work.clamp.high)
+        kind = np.result_type(view.dtype, destination.dtype).type
+        low, high = kind(work.clamp.low), kind(work.clamp.high)
 
         def maximum() -> None:
             if prepare is not None:
@@ -307,7 +333,7 @@ class Executor:
                 largest = by_tap[0].copy()
                 for values in by_tap[1:]:
                     np.maximum(largest, values, out=largest)
-            np.copyto(destination, np.clip(largest, low, high))
+            np.copyto(destination, np.clip(largest.astype(kind, copy=False), low, high), casting="same_kind")
 
         return maximum
 
@@ -333,59 +359,66 @@ class Executor:
 
         return total
 
-    def _indices(self, read: WindowRead) -> tuple[Action | None, npt.NDArray[np.uint8]]:
-        """As `_window` for one tap, the values as table indices, with dimensions sample, row, column, channel."""
+    def _elements(self, read: WindowRead) -> tuple[Action | None, Array]:
+        """As `_window` for one tap, with dimensions sample, row, column, channel."""
         prepare, view = self._window(read)
-        return prepare, view[:, :, :, 0, 0, :].view(np.uint8)
+        return prepare, view[:, :, :, 0, 0, :]
 
     def _elementwise(self, work: Elementwise) -> Action:
-        prepare, first = self._indices(work.read)
-        second = _without_repetition(work.second.batched(self._scratchpad)).view(np.uint8)
+        prepare, first = self._elements(work.read)
+        second = _without_repetition(work.second.batched(self._scratchpad))
         write = self._writer(work.output, work.result, work.clamp)
         result, double_round = work.result, work.clamp.double_round
-        tables = [_BYTES - scale.zero_point for scale in work.scales]
-        if work.kind is not Binary.MULTIPLY:
-            tables = [
-                _saturated(rescale(table, scale.multiplier, scale.shift, double_round))
-                for table, scale in zip(tables, work.scales, strict=True)
-            ]
-        if work.kind is Binary.SUBTRACT:
-            tables[1] = -tables[1]
-        table_a, table_b = tables
         is_product = work.kind is Binary.MULTIPLY
-        may_saturate = not is_product and int(np.abs(table_a).max() + np.abs(table_b).max()) > _INT32_MAX
+
+        def prepared(scale: Scale) -> Callable[[Int64Array], Int64Array]:
+            """What happens to one operand before the two are combined."""
+            if is_product:
+                return lambda values: values - scale.zero_point
+            return lambda values: saturated(
+                rescale(values - scale.zero_point, scale.multiplier, scale.shift, double_round)
+            )
+
+        (take_a, largest_a), (take_b, largest_b) = (
+            operand(view, prepared(scale)) for view, scale in zip((first, second), work.scales, strict=True)
+        )
+        combine = {Binary.ADD: np.add, Binary.SUBTRACT: np.subtract, Binary.MULTIPLY: np.multiply}[work.kind]
+        may_saturate = not is_product and largest_a + largest_b > INT32_MAX
 
         def elementwise() -> None:
             if prepare is not None:
                 prepare()
-            a, b = table_a[first], table_b[second]
-            values = a * b if is_product else a + b
+            values = combine(take_a(), take_b())
             if may_saturate:
-                values = _saturated(values)
+                values = saturated(values)
             write(rescale(values, result.multiplier, result.shift, double_round))
 
         return elementwise
 
     def _convert(self, work: Convert) -> Action:
-        prepare, indices = self._indices(work.read)
+        prepare, source = self._elements(work.read)
         destination = work.output.batched(self._scratchpad)
-        scaled = rescale(
-            _BYTES - work.operand.zero_point, work.result.multiplier, work.result.shift, work.clamp.double_round
-        )
-        table = np.clip(scaled + work.result.zero_point, work.clamp.low, work.clamp.high).astype(np.int8)
+        result, zero_point, clamp = work.result, work.operand.zero_point, work.clamp
+
+        def converted(values: Int64Array) -> Int64Array:
+            scaled = rescale(values - zero_point, result.multiplier, result.shift, clamp.double_round)
+            return np.clip(scaled + result.zero_point, clamp.low, clamp.high)
+
+        take, _ = operand(source, converted, destination.dtype)
 
         def convert() -> None:
             if prepare is not None:
                 prepare()
-            np.copyto(destination, table[indices])
+            np.copyto(destination, take())
 
         return convert
 
     def _lookup(self, work: Lookup) -> Action:
-        prepare, indices = self._indices(work.read)
+        prepare, source = self._elements(work.read)
+        indices = source.view(np.uint8)
         tables = work.table.batched(self._scratchpad)
         destination = work.output.batched(self._scratchpad)
-        low, high = np.int8(work.clamp.low), np.int8(work.clamp.high)
+        low, high = destination.dtype.type(work.clamp.low), destination.dtype.type(work.clamp.high)
 
         def lookup() -> None:
             if prepare is not None:
@@ -397,33 +430,23 @@ class Executor:
 
         return lookup
 
+    def _interpolate(self, work: Interpolate) -> Action:
+        prepare, source = self._elements(work.read)
+        tables = work.table.batched(self._scratchpad)
+        write = self._writer(work.output, work.result, work.clamp)
+        result, double_round = work.result, work.clamp.double_round
 
-def rescale(values: Array, multiplier: Any, shift: Any, double_round: bool) -> Int64Array:
-    """Return `values * multiplier / 2^shift` as APPLY_SCALE_32 rounds it, exact in int64 and not yet saturated.
+        def interpolate() -> None:
+            if prepare is not None:
+                prepare()
+            steps = np.stack([lookup_int16(table, values) for table, values in zip(tables, source, strict=True)])
+            write(rescale(steps, result.multiplier, result.shift, double_round))
 
-    Args:
-        values: integers that fit 32 bits.
-        multiplier: 0 to 2^31 - 1, broadcast.
-        shift: 2 to 62, broadcast.
-        double_round: TOSA's DOUBLE_ROUND.
-    """
-    wide = values.astype(np.int64)
-    rounding = np.left_shift(np.int64(1), np.asarray(shift, np.int64) - 1)
-    if double_round:
-        nudge = np.where(wide >= 0, np.int64(1 << 30), np.int64(-(1 << 30)))
-        rounding = rounding + np.where(np.asarray(shift) > 31, nudge, 0)
-    wide *= multiplier
-    wide += rounding
-    wide >>= shift
-    return wide
-
-
-def _saturated(values: Int64Array) -> Int64Array:
-    return np.clip(values, _INT32_MIN, _INT32_MAX)
+        return interpolate
 
 
 def _scratchpad_used(steps: Sequence[Step]) -> int:
-    """The number of scratchpad bytes from 0 to the highest one that the program touches."""
+    """The number of scratchpad bytes from 0 to the highest one that the program touches, rounded up to even."""
     highest = 0
     for step in steps:
         if step.work is None:
@@ -433,63 +456,24 @@ def _scratchpad_used(steps: Sequence[Step]) -> int:
                 highest = max(highest, lattice.highest + 1)
             elif isinstance(lattice, WindowRead) and (footprint := lattice.footprint()) is not None:
                 highest = max(highest, footprint.highest + 1)
-    return highest
+            elif isinstance(lattice, Parameters):
+                highest = max(highest, lattice.bytes.highest + 1)
+    return highest + highest % 2
 
 
 def _largest_span(reads: Sequence[WindowRead]) -> int:
-    return max((read.height_spanned * read.width_spanned for read in reads if not read.is_inside), default=0)
+    """The most bytes that windows with padding span, even as elements of two bytes ask for it."""
+    largest = max((read.height_spanned * read.width_spanned for read in reads if not read.is_inside), default=0)
+    return largest + largest % 2
 
 
-def _patch_elements(work: Multiply) -> int:
-    terms = max(
-        (bottom - top) * (right - left) * work.inner
-        for top, bottom, left, right in _tap_chunks(work.read.taps.rows, work.read.taps.columns, work.inner)
-    )
-    return work.positions * terms
-
-
-def _tap_chunks(rows: int, columns: int, inner: int) -> Iterator[tuple[int, int, int, int]]:
-    """Rectangles of taps (top, bottom, left, right), consecutive in tap order, short enough for exact sums."""
-    at_once = max(_EXACT_TERMS // inner, 1)
-    if columns <= at_once:
-        height = at_once // columns
-        for top in range(0, rows, height):
-            yield top, min(top + height, rows), 0, columns
-    else:
-        for row in range(rows):
-            for left in range(0, columns, at_once):
-                yield row, row + 1, left, min(left + at_once, columns)
-
-
-def _blocks(values: Array, products: Array) -> list[tuple[Array, Array]]:
-    """Cut a product of `(samples, positions, terms)` by weights into blocks of positions.
-
-    Returns:
-        Views of operand and result `(samples, blocks, positions, terms or columns)`, for all but the last positions
-        and for those.
-    """
-    samples, positions, terms = values.shape
-    columns = products.shape[2]
-    height = min(positions, max(1, _SERIAL_PRODUCTS // (terms * columns)))
-    whole = positions // height * height
-    pairs = [
-        (
-            values[:, :whole].reshape(samples, -1, height, terms),
-            products[:, :whole].reshape(samples, -1, height, columns),
-        )
-    ]
-    if whole < positions:
-        pairs.append((values[:, None, whole:], products[:, None, whole:]))
-    return pairs
-
-
-def _taps_of(view: Int8Array, read: WindowRead) -> list[Int8Array] | None:
+def _taps_of(view: Array, read: WindowRead) -> list[Array] | None:
     """One view a tap, or None when there are too many."""
     if read.taps.count > _FEW_TAPS:
         return None
     return [view[:, :, :, row, column, :] for row in range(read.taps.rows) for column in range(read.taps.columns)]
 
 
-def _without_repetition(view: Int8Array) -> Int8Array:
+def _without_repetition(view: Array) -> Array:
     """The view with one element along dimensions whose elements are all the same memory."""
     return view[tuple(slice(0, 1) if stride == 0 else slice(None) for stride in view.strides)]

@@ -22,16 +22,27 @@ class Lattice:
         base: address of the element with all indices 0.
         shape: number of elements in each dimension, all positive.
         strides: distance of neighbours in each dimension, of any sign.
+        width: bytes of an element, from its address on.
     """
 
     base: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
+    width: int = 1
 
     @property
     def size(self) -> int:
         """Number of elements, addresses that occur more than once counted each time."""
         return math.prod(self.shape)
+
+    @cached_property
+    def bytes(self) -> Lattice:
+        """The addresses of all bytes of the elements, element by element."""
+        if self.width == 1:
+            return self
+        if self.strides[-1] == self.width:
+            return Lattice(self.base, (*self.shape[:-1], self.shape[-1] * self.width), (*self.strides[:-1], 1))
+        return Lattice(self.base, (*self.shape, self.width), (*self.strides, 1))
 
     @cached_property
     def lowest(self) -> int:
@@ -40,11 +51,12 @@ class Lattice:
 
     @cached_property
     def highest(self) -> int:
-        """Largest address."""
-        return self.base + sum(max(0, (n - 1) * d) for n, d in zip(self.shape, self.strides, strict=True))
+        """Largest address of a byte."""
+        steps = sum(max(0, (n - 1) * d) for n, d in zip(self.shape, self.strides, strict=True))
+        return self.base + steps + self.width - 1
 
     def indices(self) -> Int64Array:
-        """Return every address, in the order of the last index fastest."""
+        """Return every element's address, in the order of the last index fastest."""
         total = np.full((1,), self.base, np.int64)
         for n, d in zip(self.shape, self.strides, strict=True):
             total = (total[:, None] + np.arange(n, dtype=np.int64) * d).reshape(-1)
@@ -61,16 +73,16 @@ class Lattice:
             self.shape, array.dtype, array, self.base * size, tuple(stride * size for stride in self.strides)
         )
 
-    def batched(self, memory: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
-        """Return a view of the elements in each row of a two-dimensional array, rows first."""
-        rows, size = memory.strides
-        steps = (rows, *(stride * size for stride in self.strides))
-        shape = (memory.shape[0], *self.shape)
-        return np.ndarray(shape, memory.dtype, _buffer(memory), self.base * size, steps)
+    def batched(self, memory: npt.NDArray[np.int8]) -> npt.NDArray[Any]:
+        """Return a view of the elements in each row of a two-dimensional array of bytes, rows first."""
+        shape, strides = (memory.shape[0], *self.shape), (memory.strides[0], *self.strides)
+        return np.ndarray(shape, _STORED[self.width], _buffer(memory), self.base, strides)
 
     @cached_property
     def is_injective(self) -> bool:
-        """Whether no address occurs twice."""
+        """Whether no byte occurs twice."""
+        if self.width > 1:
+            return self.bytes.is_injective
         dimensions = sorted((abs(d), n) for n, d in zip(self.shape, self.strides, strict=True) if n > 1)
         reach = 0
         for distance, count in dimensions:
@@ -78,6 +90,10 @@ class Lattice:
                 return len(np.unique(self.indices())) == self.size
             reach += distance * (count - 1)
         return True
+
+
+_STORED = {1: np.dtype(np.int8), 2: np.dtype("<i2")}
+"""How elements of so many bytes are stored."""
 
 
 def _buffer(memory: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -94,6 +110,7 @@ class Footprint:
 
     def __init__(self, addresses: Lattice | Int64Array) -> None:
         if isinstance(addresses, Lattice):
+            addresses = addresses.bytes
             # Repeated addresses (stride 0) are looked at once.
             kept = [(n, d) for n, d in zip(addresses.shape, addresses.strides, strict=True) if d != 0 and n > 1]
             self._lattice = Lattice(addresses.base, tuple(n for n, _ in kept), tuple(d for _, d in kept))
@@ -125,13 +142,19 @@ class Footprint:
 
 @dataclass(frozen=True)
 class FeatureMap:
-    """A feature map in the scratchpad, as `*.input` describes it: bytes outside read as `pad`."""
+    """A feature map in the scratchpad, as `*.input` describes it: elements outside read as `pad`."""
 
     base: int
     row_stride: int
     row_bytes: int
     rows: int
     pad: int
+    element_bytes: int = 1
+
+    @property
+    def outside(self) -> int:
+        """What elements outside are: `pad`, or with `pad` in the high byte."""
+        return self.pad if self.element_bytes == 1 else self.pad << 8
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from intaglio.targets.simulator.profile import Profile, make_profile
 from intaglio.targets.simulator.steps import Step
 from intaglio.targets.target import Target, load_target
 
-Int8Array = npt.NDArray[np.int8]
+Array = npt.NDArray[Any]
 
 MAX_DRAM_BYTES = 1 << 31
 """DRAM that the simulated machine has."""
@@ -66,28 +66,29 @@ class Program:
         """Return the program of a binary; see the constructor."""
         return Program(binary, target)
 
-    def run(self, inputs: Sequence[Int8Array]) -> list[Int8Array]:
+    def run(self, inputs: Sequence[Array]) -> list[Array]:
         """Run the program on one sample.
 
         Args:
-            inputs: int8 arrays of the shapes that the binary says.
+            inputs: arrays of the shapes and types that the binary says.
 
         Returns:
-            The outputs, int8.
+            The outputs.
 
         Raises:
             UserError: the inputs do not fit; ProgramError: requantization parameters in memory are invalid.
         """
         self._check_inputs(inputs, self.binary.inputs)
         with self._lock:
-            results = self._executor(1).run([array.reshape(1, -1) for array in inputs])
-        return [array.reshape(shape) for array, shape in zip(results, self.binary.outputs, strict=True)]
+            results = self._executor(1).run([_as_bytes(array, 1) for array in inputs])
+        described = zip(results, self.binary.outputs, self.binary.output_types, strict=True)
+        return [array.view(kind).reshape(shape) for array, shape, kind in described]
 
-    def run_batch(self, inputs: Sequence[Int8Array]) -> list[Int8Array]:
+    def run_batch(self, inputs: Sequence[Array]) -> list[Array]:
         """Run the program on several samples, which is faster than one by one.
 
         Args:
-            inputs: int8 arrays with the samples on a new first axis.
+            inputs: arrays with the samples on a new first axis.
 
         Returns:
             The outputs, likewise.
@@ -99,8 +100,9 @@ class Program:
         self._check_inputs(inputs, [(count, *shape) for shape in self.binary.inputs])
         each = self.target.scratchpad_bytes + sum(self.binary.region_bytes)
         group = max(1, min(count, _SAMPLES_AT_ONCE, _MEMORY_AT_ONCE // each))
-        outputs = [np.empty((count, math.prod(shape)), np.int8) for shape in self.binary.outputs]
-        flat = [array.reshape(count, -1) for array in inputs]
+        described = list(zip(self.binary.outputs, self.binary.output_types, strict=True))
+        outputs = [np.empty((count, math.prod(shape) * kind.itemsize), np.int8) for shape, kind in described]
+        flat = [_as_bytes(array, count) for array in inputs]
         with self._lock:
             for start in range(0, count, group):
                 # A last group that is too small is filled up with repetitions of the last sample.
@@ -108,7 +110,9 @@ class Program:
                 results = self._executor(group).run([array[chosen] for array in flat])
                 for output, result in zip(outputs, results, strict=True):
                     output[start : start + group] = result[: count - start]
-        return [array.reshape(count, *shape) for array, shape in zip(outputs, self.binary.outputs, strict=True)]
+        return [
+            array.view(kind).reshape(count, *shape) for array, (shape, kind) in zip(outputs, described, strict=True)
+        ]
 
     def profile(self) -> Profile:
         """Return what the program takes on the clock; computed once."""
@@ -129,9 +133,14 @@ class Program:
         where = self.binary.name
         if len(inputs) != len(shapes):
             raise UserError(f"the program has {len(shapes)} inputs, got {len(inputs)}", where=where)
-        for number, (array, shape) in enumerate(zip(inputs, shapes, strict=True)):
-            if array.shape != shape or array.dtype != np.int8:
+        for number, (array, shape, kind) in enumerate(zip(inputs, shapes, self.binary.input_types, strict=True)):
+            if array.shape != shape or array.dtype != kind:
                 raise UserError(
-                    f"input {number} must be int8 of shape {list(shape)}, got {array.dtype} of {list(array.shape)}",
+                    f"input {number} must be {kind} of shape {list(shape)}, got {array.dtype} of {list(array.shape)}",
                     where=where,
                 )
+
+
+def _as_bytes(array: Array, samples: int) -> npt.NDArray[np.int8]:
+    """The bytes of each sample."""
+    return np.ascontiguousarray(array).reshape(samples, -1).view(np.int8)

@@ -10,8 +10,6 @@ from intaglio.targets.encoding import ProgramError, Word
 from intaglio.targets.instructions import Queue
 from intaglio.targets.simulator.geometry import Grid, Lattice, WindowRead
 
-TABLE_BYTES = 256
-
 
 @dataclass(frozen=True)
 class Scale:
@@ -53,7 +51,7 @@ class Transfer:
 
 @dataclass(frozen=True)
 class Multiply:
-    """`matrix.multiply`; `weights` has dimensions tap, inner, outer."""
+    """`matrix.multiply`; `weights` has dimensions tap, inner, outer. It is wide when an operand has two bytes."""
 
     read: WindowRead
     weights: Lattice
@@ -75,6 +73,19 @@ class Multiply:
         """Columns of a weight tile."""
         return self.weights.shape[2]
 
+    @property
+    def is_wide(self) -> bool:
+        """Whether sums wrap at 48 bits rather than 32."""
+        return max(self.read.map.element_bytes, self.weights.width) > 1
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The bytes of the channels' bias, multiplier and shift, and whether these are for sums of 48 bits."""
+
+    bytes: Lattice
+    is_wide: bool
+
 
 @dataclass(frozen=True)
 class Requantize:
@@ -82,7 +93,7 @@ class Requantize:
 
     accumulator: int
     window: Grid
-    parameters: Lattice
+    parameters: Parameters
     output: Lattice
     result: Scale
     clamp: Clamp
@@ -94,7 +105,7 @@ class Depthwise:
 
     read: WindowRead
     weights: Lattice
-    parameters: Lattice
+    parameters: Parameters
     output: Lattice
     result: Scale
     clamp: Clamp
@@ -161,7 +172,18 @@ class Lookup:
     clamp: Clamp
 
 
-VectorWork = Requantize | Depthwise | Pool | Elementwise | Convert | Lookup
+@dataclass(frozen=True)
+class Interpolate:
+    """`vector.interpolate`."""
+
+    read: WindowRead
+    table: Lattice
+    output: Lattice
+    result: Scale
+    clamp: Clamp
+
+
+VectorWork = Requantize | Depthwise | Pool | Elementwise | Convert | Lookup | Interpolate
 Work = Transfer | Multiply | VectorWork
 
 
