@@ -18,6 +18,7 @@ from intaglio.dialects.weights import Array, array_of, constant_attr
 from intaglio.errors import UserError
 from intaglio.frontend.protobuf import Names, tensor_to_proto
 from intaglio.ir.locations import describe
+from intaglio.ir.rules import Rules, of_class
 
 TO_NCHW, TO_NHWC = [0, 3, 1, 2], [0, 2, 3, 1]
 
@@ -46,7 +47,7 @@ class Writer:
 
     def write(self, op: Operation) -> bool:
         """Add the nodes of an op; False when there is no rule for it."""
-        rule = _RULES.get(type(op))
+        rule = of_class(_RULES, op)
         if rule is None:
             return False
         for value in (*op.operands, *op.results):
@@ -183,21 +184,18 @@ class Writer:
         return self._outputs[value]
 
 
-_RULES: dict[type[Operation], Callable[[Writer, Any], None]] = {}
+Rule = Callable[[Writer, Op], None]
+_RULES = Rules[type[Operation], Rule[Any]]()
 _QUANTIZED: set[type[Operation]] = set()
 
 
-def exports(
-    *kinds: type[Op], quantized: bool = False
-) -> Callable[[Callable[[Writer, Op], None]], Callable[[Writer, Op], None]]:
-    """Register the decorated function as the rule of operations, which may be on quantized tensors if it says so."""
+def exports(*kinds: type[Op], quantized: bool = False) -> Callable[[Rule[Op]], Rule[Op]]:
+    """Register the decorated function as the rule of operations and of those derived from them.
 
-    def register(rule: Callable[[Writer, Op], None]) -> Callable[[Writer, Op], None]:
-        for kind in kinds:
-            assert kind not in _RULES, f"two rules for {kind.name}"
-            _RULES[kind] = rule
-        if quantized:
-            _QUANTIZED.update(kinds)
-        return rule
-
-    return register
+    Args:
+        kinds: classes of operations.
+        quantized: whether they may be on quantized tensors.
+    """
+    if quantized:
+        _QUANTIZED.update(kinds)
+    return _RULES.add(*kinds)

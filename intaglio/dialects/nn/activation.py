@@ -7,6 +7,7 @@ linear (TOSA 1.0 TABLE followed by RESCALE).
 from __future__ import annotations
 
 from abc import ABC
+from typing import ClassVar
 
 from xdsl.dialects.builtin import FloatAttr, TensorType, f64
 from xdsl.ir import Attribute, SSAValue
@@ -23,15 +24,30 @@ from xdsl.traits import Pure
 
 from intaglio.dialects.nn.types import ClampAttr, all_float_or_all_quantized, require, tensor_of
 
+__all__ = [
+    "ActivationOp",
+    "ClipOp",
+    "HardSigmoidOp",
+    "HardSwishOp",
+    "ReluOp",
+    "SigmoidOp",
+    "TanhOp",
+]
+
 
 class ActivationOp(IRDLOperation, ABC):
-    """Base of the one-operand elementwise functions."""
+    """Base of the one-operand elementwise functions.
+
+    Attributes:
+        ONNX_OPERATOR: the ONNX operator that is the same function and has no attributes; empty where there is none.
+    """
 
     input = operand_def(TensorType)
     result = result_def(TensorType)
     traits = traits_def(Pure())
     irdl_options = (ParsePropInAttrDict(),)
     assembly_format = "$input attr-dict `:` functional-type(operands, results)"
+    ONNX_OPERATOR: ClassVar[str] = ""
 
     def __init__(self, source: SSAValue, result_type: Attribute):
         super().__init__(operands=[source], result_types=[result_type])
@@ -67,6 +83,7 @@ class ReluOp(ActivationOp):
     """
 
     name = "nn.relu"
+    ONNX_OPERATOR: ClassVar[str] = "Relu"
 
 
 @irdl_op_definition
@@ -146,6 +163,7 @@ class HardSwishOp(ActivationOp):
     """
 
     name = "nn.hard_swish"
+    ONNX_OPERATOR: ClassVar[str] = "HardSwish"
 
 
 @irdl_op_definition
@@ -167,6 +185,7 @@ class SigmoidOp(ActivationOp):
     """
 
     name = "nn.sigmoid"
+    ONNX_OPERATOR: ClassVar[str] = "Sigmoid"
 
 
 @irdl_op_definition
@@ -188,3 +207,4 @@ class TanhOp(ActivationOp):
     """
 
     name = "nn.tanh"
+    ONNX_OPERATOR: ClassVar[str] = "Tanh"

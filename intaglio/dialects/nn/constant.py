@@ -14,6 +14,10 @@ from intaglio.dialects.quant import UniformType, is_quantized, storage_tensor_ty
 from intaglio.dialects.quant.containers import check_container
 from intaglio.dialects.weights import WeightsAttr
 
+__all__ = [
+    "ConstantOp",
+]
+
 
 @irdl_op_definition
 class ConstantOp(IRDLOperation):

@@ -21,6 +21,10 @@ from xdsl.traits import Pure
 
 from intaglio.dialects.nn.types import ClampAttr, I64Array, ints, require, tensor_of, verify_linear_quantization
 
+__all__ = [
+    "ConvTranspose2dOp",
+]
+
 
 @irdl_op_definition
 class ConvTranspose2dOp(IRDLOperation):

@@ -27,6 +27,17 @@ from intaglio.dialects.nn.types import (
     tensor_of,
 )
 
+__all__ = [
+    "AddOp",
+    "DivOp",
+    "ElementwiseOp",
+    "MaximumOp",
+    "MinimumOp",
+    "MulOp",
+    "PowOp",
+    "SubOp",
+]
+
 
 class ElementwiseOp(IRDLOperation, ABC):
     """Base of the two-operand elementwise operations; operands broadcast as in NumPy."""

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from xdsl.dialects.builtin import FloatAttr, StringAttr, f64
 from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import IRDLOperation, irdl_op_definition, prop_def
 
 from intaglio.dialects.nn.activation import ActivationOp
 from intaglio.dialects.nn.types import require
+
+__all__ = [
+    "AbsOp",
+    "EluOp",
+    "ErfOp",
+    "ExpOp",
+    "GeluOp",
+    "LeakyReluOp",
+    "LogOp",
+    "MishOp",
+    "ReciprocalOp",
+    "SiluOp",
+    "SoftplusOp",
+    "SqrtOp",
+]
 
 
 @irdl_op_definition
@@ -29,6 +46,7 @@ class AbsOp(ActivationOp):
     """
 
     name = "nn.abs"
+    ONNX_OPERATOR: ClassVar[str] = "Abs"
 
 
 @irdl_op_definition
@@ -50,6 +68,7 @@ class ExpOp(ActivationOp):
     """
 
     name = "nn.exp"
+    ONNX_OPERATOR: ClassVar[str] = "Exp"
 
 
 @irdl_op_definition
@@ -74,6 +93,7 @@ class LogOp(ActivationOp):
     """
 
     name = "nn.log"
+    ONNX_OPERATOR: ClassVar[str] = "Log"
 
 
 @irdl_op_definition
@@ -95,6 +115,7 @@ class SqrtOp(ActivationOp):
     """
 
     name = "nn.sqrt"
+    ONNX_OPERATOR: ClassVar[str] = "Sqrt"
 
 
 @irdl_op_definition
@@ -116,6 +137,7 @@ class ReciprocalOp(ActivationOp):
     """
 
     name = "nn.reciprocal"
+    ONNX_OPERATOR: ClassVar[str] = "Reciprocal"
 
 
 @irdl_op_definition
@@ -137,6 +159,7 @@ class ErfOp(ActivationOp):
     """
 
     name = "nn.erf"
+    ONNX_OPERATOR: ClassVar[str] = "Erf"
 
 
 @irdl_op_definition
@@ -179,6 +202,7 @@ class SoftplusOp(ActivationOp):
     """
 
     name = "nn.softplus"
+    ONNX_OPERATOR: ClassVar[str] = "Softplus"
 
 
 @irdl_op_definition
@@ -200,6 +224,7 @@ class MishOp(ActivationOp):
     """
 
     name = "nn.mish"
+    ONNX_OPERATOR: ClassVar[str] = "Mish"
 
 
 @irdl_op_definition

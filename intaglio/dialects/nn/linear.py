@@ -31,6 +31,12 @@ from intaglio.dialects.nn.types import (
     window_output_shape,
 )
 
+__all__ = [
+    "Conv2dOp",
+    "DenseOp",
+    "MatmulOp",
+]
+
 
 @irdl_op_definition
 class Conv2dOp(IRDLOperation):

@@ -18,6 +18,12 @@ from xdsl.traits import Pure
 
 from intaglio.dialects.nn.types import element, per_tensor, require, same_element_types, tensor_of
 
+__all__ = [
+    "CastOp",
+    "CompareOp",
+    "SelectOp",
+]
+
 PREDICATES = ("equal", "less", "less_or_equal", "greater", "greater_or_equal")
 """What `nn.compare` asks, in the words of the ONNX operators."""
 

@@ -30,6 +30,15 @@ from intaglio.dialects.nn.types import (
 )
 from intaglio.numerics.normalization import normalized_fraction_bits
 
+__all__ = [
+    "AxisNormOp",
+    "BatchNormOp",
+    "LayerNormOp",
+    "LocalResponseNormOp",
+    "RmsNormOp",
+    "SoftmaxOp",
+]
+
 
 @irdl_op_definition
 class SoftmaxOp(IRDLOperation):

@@ -32,6 +32,12 @@ from intaglio.dialects.nn.types import (
     window_output_shape,
 )
 
+__all__ = [
+    "AvgPool2dOp",
+    "MaxPool2dOp",
+    "PoolOp",
+]
+
 
 class PoolOp(IRDLOperation, ABC):
     """Base of the pooling operations: a window slides over height and width, channel by channel."""

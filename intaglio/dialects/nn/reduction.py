@@ -30,6 +30,16 @@ from intaglio.dialects.nn.types import (
     tensor_of,
 )
 
+__all__ = [
+    "ReduceL2Op",
+    "ReduceMaxOp",
+    "ReduceMeanOp",
+    "ReduceMinOp",
+    "ReduceOp",
+    "ReduceProdOp",
+    "ReduceSumOp",
+]
+
 
 class ReduceOp(IRDLOperation, ABC):
     """Base of the reductions over some dimensions."""

@@ -30,6 +30,11 @@ from intaglio.dialects.nn.types import (
 )
 from intaglio.numerics.resampling import resampling_taps
 
+__all__ = [
+    "NEAREST",
+    "ResizeOp",
+]
+
 NEAREST = ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil")
 """The modes that take one element, named by how its position is rounded."""
 

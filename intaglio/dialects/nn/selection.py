@@ -20,6 +20,12 @@ from xdsl.traits import Pure
 
 from intaglio.dialects.nn.types import I64Array, element, ints, require, tensor_of, verify_pure_movement
 
+__all__ = [
+    "BroadcastOp",
+    "GatherOp",
+    "SliceOp",
+]
+
 
 @irdl_op_definition
 class SliceOp(IRDLOperation):

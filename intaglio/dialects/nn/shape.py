@@ -21,6 +21,13 @@ from xdsl.traits import Pure
 
 from intaglio.dialects.nn.types import I64Array, ints, require, tensor_of, verify_pure_movement
 
+__all__ = [
+    "ConcatOp",
+    "PadOp",
+    "ReshapeOp",
+    "TransposeOp",
+]
+
 
 @irdl_op_definition
 class ReshapeOp(IRDLOperation):

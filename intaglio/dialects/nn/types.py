@@ -15,6 +15,13 @@ from xdsl.utils.exceptions import VerifyException
 
 from intaglio.dialects.quant import UniformQuantizedPerAxisType, UniformQuantizedType, is_quantized
 
+__all__ = [
+    "ClampAttr",
+    "accumulator_type",
+    "is_accumulator",
+    "tensor_of",
+]
+
 I64Array = DenseArrayBase.constr(i64)
 
 

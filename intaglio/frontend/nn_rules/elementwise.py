@@ -22,18 +22,6 @@ _ELEMENTWISE: dict[type[nn.ElementwiseOp], str] = {
     nn.MinimumOp: "Min",
     nn.PowOp: "Pow",
 }
-_FUNCTIONS: dict[type[nn.ActivationOp], str] = {
-    nn.AbsOp: "Abs",
-    nn.ErfOp: "Erf",
-    nn.ExpOp: "Exp",
-    nn.LogOp: "Log",
-    nn.ReciprocalOp: "Reciprocal",
-    nn.ReluOp: "Relu",
-    nn.SigmoidOp: "Sigmoid",
-    nn.SoftplusOp: "Softplus",
-    nn.SqrtOp: "Sqrt",
-    nn.TanhOp: "Tanh",
-}
 
 
 @exports(*_ELEMENTWISE)
@@ -41,9 +29,11 @@ def _elementwise(writer: Writer, op: nn.ElementwiseOp) -> None:
     writer.finish(writer.node(_ELEMENTWISE[type(op)], map(writer.name, op.operands)), op.result, op.clamp)
 
 
-@exports(*_FUNCTIONS)
+@exports(nn.ActivationOp)
 def _function(writer: Writer, op: nn.ActivationOp) -> None:
-    writer.finish(writer.node(_FUNCTIONS[type(op)], [writer.name(op.input)]), op.result)
+    """The operator that is the function; functions that have none, or only in some opsets, have rules below."""
+    assert op.ONNX_OPERATOR, f"{op.name} has neither an operator nor a rule"
+    writer.finish(writer.node(op.ONNX_OPERATOR, [writer.name(op.input)]), op.result)
 
 
 @exports(nn.ClipOp)

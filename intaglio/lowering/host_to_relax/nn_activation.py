@@ -84,7 +84,8 @@ def table_activation(emitter: Emitter, op: nn.ActivationOp, operands: list[Expr]
     """A table of quantized tensors, else the function in the tensor's own precision."""
     if quantization(op.input) is not None:
         return [_tabulated(emitter, op, operands[0])]
-    return [_REAL[type(op)](_Real(emitter, op), op, operands[0])]
+    real = _REAL.get(type(op), _relax_operator)
+    return [real(_Real(emitter, op), op, operands[0])]
 
 
 class _Real:
@@ -151,26 +152,20 @@ def _gelu(real: _Real, op: nn.GeluOp, x: Expr) -> Expr:
     return real("multiply", real("multiply", x, 0.5), real("add", inner, 1.0))
 
 
-def _operator(name: str) -> Callable[[_Real, nn.ActivationOp, Expr], Expr]:
-    return lambda real, op, x: real(name, x)
+def _relax_operator(real: _Real, op: nn.ActivationOp, x: Expr) -> Expr:
+    """The operator of Relax that has the operation's name."""
+    return real(op.name.removeprefix("nn."), x)
 
 
 _REAL: dict[type[nn.ActivationOp], Callable[[_Real, Any, Expr], Expr]] = {
-    nn.AbsOp: _operator("abs"),
     nn.EluOp: _elu,
-    nn.ErfOp: _operator("erf"),
-    nn.ExpOp: _operator("exp"),
     nn.GeluOp: _gelu,
     nn.HardSigmoidOp: _hard_sigmoid,
     nn.HardSwishOp: _hard_swish,
     nn.LeakyReluOp: _leaky_relu,
-    nn.LogOp: _operator("log"),
     nn.MishOp: _mish,
     nn.ReciprocalOp: lambda real, op, x: real("divide", 1.0, x),
-    nn.SigmoidOp: _operator("sigmoid"),
     nn.SiluOp: lambda real, op, x: real("multiply", x, real("sigmoid", x)),
     nn.SoftplusOp: _softplus,
-    nn.SqrtOp: _operator("sqrt"),
-    nn.TanhOp: _operator("tanh"),
 }
-"""How each function is computed in floats."""
+"""How the functions that Relax has no operator for are computed in floats."""

@@ -20,16 +20,7 @@ from intaglio.lowering.onnx_node import (
     static_shape,
 )
 
-_FUNCTIONS: dict[str, type[nn.ActivationOp]] = {
-    "Abs": nn.AbsOp,
-    "Erf": nn.ErfOp,
-    "Exp": nn.ExpOp,
-    "Log": nn.LogOp,
-    "Mish": nn.MishOp,
-    "Reciprocal": nn.ReciprocalOp,
-    "Softplus": nn.SoftplusOp,
-    "Sqrt": nn.SqrtOp,
-}
+_FUNCTIONS = {kind.ONNX_OPERATOR: kind for kind in (nn.ReluOp, *nn.TABLE_OPS) if kind.ONNX_OPERATOR}
 _PREDICATES = {
     "Equal": "equal",
     "Less": "less",

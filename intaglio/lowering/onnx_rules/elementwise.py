@@ -13,15 +13,9 @@ _LARGEST = 3.4028234663852886e38
 """The largest float32, which ONNX writes where it means no bound."""
 
 _ARITHMETIC: dict[str, type[nn.ElementwiseOp]] = {"Add": nn.AddOp, "Sub": nn.SubOp, "Mul": nn.MulOp, "Div": nn.DivOp}
-_FUNCTIONS: dict[str, type[nn.ActivationOp]] = {
-    "Relu": nn.ReluOp,
-    "Sigmoid": nn.SigmoidOp,
-    "Tanh": nn.TanhOp,
-    "HardSwish": nn.HardSwishOp,
-}
 
 
-@lowers("Add", "Sub", "Mul", "Div")
+@lowers(*_ARITHMETIC)
 def arithmetic(node: Node, build: Builder) -> SSAValue | None:
     """Arithmetic of two operands with NumPy broadcasting, which ONNX has since opset 7."""
     lhs, rhs = node.input("A"), node.input("B")
@@ -42,15 +36,6 @@ def sum_of_all(node: Node, build: Builder) -> SSAValue | None:
     for operand in others:
         total = build.combine(nn.AddOp, total, operand)
     return total
-
-
-@lowers("Relu", "Sigmoid", "Tanh", "HardSwish")
-def function(node: Node, build: Builder) -> SSAValue | None:
-    """Functions without parameters."""
-    source = node.input("X") or node.input("input")
-    if source is None or not is_float(source):
-        return None
-    return build.add(_FUNCTIONS[node.op.op_type](source, source.type))
 
 
 @lowers("HardSigmoid")
