@@ -14,16 +14,13 @@ the first time a builder is asked for; a builder serves exactly the operation cl
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
 from xdsl.ir import Operation
 
-import intaglio.executor as package
+from intaglio.ir.rules import Rules
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Op = TypeVar("Op", bound=Operation)
@@ -37,28 +34,14 @@ Constants = Mapping[int, Array]
 
 Builder = Callable[[Any, Constants], Kernel | None]
 
-_BUILDERS: dict[type[Operation], Builder] = {}
+_BUILDERS = Rules[type[Operation], Builder](package="intaglio.executor")
 
 
-def kernel(*kinds: type[Op]) -> Callable[[Callable[[Op, Constants], Kernel | None]], Callable[..., Kernel | None]]:
+def kernel(*kinds: type[Op]) -> Callable[[Callable[[Op, Constants], Kernel | None]], Builder]:
     """Register the decorated function as the builder of kernels for the given operation classes."""
-
-    def register(function: Callable[[Op, Constants], Kernel | None]) -> Callable[..., Kernel | None]:
-        for kind in kinds:
-            assert kind not in _BUILDERS, f"two builders for {kind.name}"
-            _BUILDERS[kind] = function
-        return function
-
-    return register
-
-
-@cache
-def _load_builders() -> None:
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+    return _BUILDERS.add(*kinds)
 
 
 def find_builder(op: Operation) -> Builder | None:
     """The builder for an operation, or None."""
-    _load_builders()
     return _BUILDERS.get(type(op))

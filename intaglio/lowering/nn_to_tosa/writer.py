@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from xdsl.ir import Operation, SSAValue
 
 from intaglio.errors import UserError
 from intaglio.ir.locations import describe, name_of
+from intaglio.ir.rules import Rules, of_class
 
 IntegerArray = npt.NDArray[np.integer[Any]]
 
@@ -192,25 +193,18 @@ def _tensor_name(name: str) -> str:
     return f"{{tosa.tensor_name = {json.dumps(name)}}}"
 
 
-Rule = Callable[[Writer, Any], Value]
-_RULES: dict[type[Operation], Rule] = {}
+Rule = Callable[[Writer, Op], Value]
+_RULES = Rules[type[Operation], Rule[Any]]()
 
 
-def lowers(*kinds: type[Op]) -> Callable[[Callable[[Writer, Op], Value]], Callable[[Writer, Op], Value]]:
+def lowers(*kinds: type[Op]) -> Callable[[Rule[Op]], Rule[Op]]:
     """Register the decorated function as the rule of operations and of those derived from them."""
-
-    def register(rule: Callable[[Writer, Op], Value]) -> Callable[[Writer, Op], Value]:
-        for kind in kinds:
-            assert kind not in _RULES, f"two rules for {kind.name}"
-            _RULES[kind] = cast(Rule, rule)
-        return rule
-
-    return register
+    return _RULES.add(*kinds)
 
 
-def rule_of(op: Operation) -> Rule | None:
+def rule_of(op: Operation) -> Rule[Any] | None:
     """The rule of an operation, None if TOSA has nothing like it."""
-    return next((_RULES[kind] for kind in type(op).__mro__ if kind in _RULES), None)
+    return of_class(_RULES, op)
 
 
 def unsupported(op: Operation, what: str) -> UserError:
