@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr
 
 from intaglio.calibration_methods import CalibrationMethod
 from intaglio.data import Samples as FileSamples
@@ -31,6 +31,7 @@ from intaglio.passes.calibration.calibrate import Calibrate, record_ranges
 from intaglio.passes.calibration.statistics import Grid
 from intaglio.passes.calibration.tensor_names import read_tensor_names
 from intaglio.passes.manager import InvalidIRError
+from intaglio.passes.partition.boundaries import refuse_regions
 from intaglio.passes.partition.placement import HOST, TARGET, fail_on_host
 from intaglio.passes.quantization.correct_bias import CorrectBias, correct_biases
 from intaglio.passes.quantization.quantized_models import is_quantized
@@ -49,7 +50,7 @@ from intaglio.phases import (
 )
 from intaglio.remarks import remark
 from intaglio.runtime.package import Package, write_package
-from intaglio.runtime.packaging import interface, package_of
+from intaglio.runtime.packaging import BATCH, interface, package_of
 from intaglio.targets.target import load_target
 
 _SHARED_WEIGHTS = "weights.safetensors"
@@ -193,6 +194,8 @@ def import_phase(source: str | Path, options: CompileOptions, progress: Progress
         # Wrong names and shapes are found here and not after the graph has been optimised.
         inputs, _ = interface(main_function(module))
         load_samples(options.calibration, {tensor.name: tensor.shape for tensor in inputs})
+    if options.batch is not None:
+        module.attributes[BATCH] = IntegerAttr(options.batch, 64)
     module.attributes[PHASE] = StringAttr("import")
     return module
 
@@ -229,8 +232,21 @@ def _check_partitioned(module: ModuleOp, options: CompileOptions, first: int, wh
             where=where,
             hint="resume from quantize or earlier to compile for another target",
         )
+    if options.index_to_backend:
+        raise UserError(
+            "the module is partitioned",
+            where="--backend",
+            hint="resume from quantize or earlier to choose devices",
+        )
+    _check_placement(module, options)
+
+
+def _check_placement(module: ModuleOp, options: CompileOptions) -> None:
+    """Hold a partitioned module against what the user allows."""
     if options.fail_on_host:
         fail_on_host(module)
+    if options.max_regions is not None:
+        refuse_regions(module, options.max_regions)
 
 
 def run_phase(module: ModuleOp, phase: Phase, options: CompileOptions, progress: Progress | None = None) -> None:
@@ -256,8 +272,7 @@ def run_phase(module: ModuleOp, phase: Phase, options: CompileOptions, progress:
         raise InvalidIRError(f"the last of phase {phase.name}", error) from error
     if phase.name == "partition":
         check_host_function(main_function(module))
-        if options.fail_on_host:
-            fail_on_host(module)
+        _check_placement(module, options)
     module.attributes[PHASE] = StringAttr(phase.name)
 
 

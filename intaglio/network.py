@@ -34,6 +34,8 @@ from intaglio.ir.context import make_context
 from intaglio.ir.verification import verify_module
 from intaglio.params import QuantizationParams, default_quantization
 from intaglio.passes.base import get_pass
+from intaglio.passes.partition.backends import IndexToBackend
+from intaglio.passes.partition.boundaries import Boundaries, boundaries_of
 from intaglio.passes.partition.placement import Placement, placement
 from intaglio.passes.quantization.assign_precision import Request, assign
 from intaglio.passes.quantization.quantized_models import is_quantized
@@ -387,44 +389,71 @@ class QuantizedNetwork(Runnable):
         samples = labelled_samples(data, self.inputs)
         return aggregate(model_of(runner, self.inputs), samples, statistic, reference=reference)
 
-    def compile(self, path: str | Path, target: str | Path = "gen1", *, fail_on_host: bool = False) -> Package:
+    def compile(
+        self,
+        path: str | Path,
+        target: str | Path = "gen1",
+        *,
+        fail_on_host: bool = False,
+        max_regions: int | None = None,
+        index_to_backend: IndexToBackend | None = None,
+    ) -> Package:
         """Compile to a package file; this network does not change.
 
         Args:
             path: the package to write.
             target: a preset such as `gen1`, a description file, or `host` for no accelerator.
             fail_on_host: refuse a model of which the host has to compute a part.
+            max_regions: refuse a model whose accelerator part is in more regions.
+            index_to_backend: devices of operations, see `partition`.
 
         Returns:
             What the package holds.
 
         Raises:
-            UserError: there is no such target, an operation can run nowhere, or the file cannot be written.
+            UserError: there is no such target, an operation can run nowhere or not where it was asked to, or the file
+                cannot be written.
         """
-        options = CompileOptions(target=str(target), fail_on_host=fail_on_host)
+        options = CompileOptions(
+            target=str(target),
+            fail_on_host=fail_on_host,
+            max_regions=max_regions,
+            index_to_backend=index_to_backend or {},
+        )
         check_output(path)
         module = self.module.clone()
         for name in ("partition", "npu", "isa"):
             run_phase(module, _phase(name), options)
         return package_phase(module, path)
 
-    def partition(self, target: str | Path = "gen1") -> PartitionedNetwork:
+    def partition(
+        self, target: str | Path = "gen1", *, index_to_backend: IndexToBackend | None = None
+    ) -> PartitionedNetwork:
         """Divide the network between the accelerator and the host; this network does not change.
 
+        Args:
+            target: a preset such as `gen1`, a description file, or `host` for no accelerator.
+            index_to_backend: devices that override the compiler's decision, for operations by their index among those
+                of the network (constants and the return are none), by the name of their ONNX node, or by a pattern
+                of names: `{"head/*": "host", 12: Backend.ACCELERATOR}`.
+
         Raises:
-            UserError: there is no such target.
+            UserError: there is no such target, no such operation, or the accelerator cannot run what it was chosen for.
         """
         module = self.module.clone()
-        run_phase(module, _phase("partition"), CompileOptions(target=str(target)))
+        options = CompileOptions(target=str(target), index_to_backend=index_to_backend or {})
+        run_phase(module, _phase("partition"), options)
         return PartitionedNetwork(module)
 
-    def placement(self, target: str | Path = "gen1") -> list[Placement]:
+    def placement(
+        self, target: str | Path = "gen1", *, index_to_backend: IndexToBackend | None = None
+    ) -> list[Placement]:
         """Where each operation would run, and on the host why.
 
         Raises:
-            UserError: there is no such target.
+            UserError: as `partition`.
         """
-        return self.partition(target).placement
+        return self.partition(target, index_to_backend=index_to_backend).placement
 
 
 class PartitionedNetwork(Runnable):
@@ -434,6 +463,11 @@ class PartitionedNetwork(Runnable):
     def placement(self) -> list[Placement]:
         """Where each operation runs, and on the host why."""
         return placement(self.module)
+
+    @property
+    def boundaries(self) -> Boundaries:
+        """The regions, what crosses their boundaries, and what that costs."""
+        return boundaries_of(self.module)
 
 
 def _statistic(text: str | Statistic[Any, Any]) -> Statistic[Any, Any]:

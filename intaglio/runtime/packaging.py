@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
+from typing import cast
 
 from xdsl.dialects import func
-from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr, TensorType
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    DictionaryAttr,
+    IntegerAttr,
+    IntegerType,
+    ModuleOp,
+    StringAttr,
+    TensorType,
+)
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.utils.hints import isa
 
@@ -19,11 +28,15 @@ from intaglio.ir.locations import describe
 from intaglio.lowering.host_to_relax import host_to_relax
 from intaglio.lowering.isa_to_bytes import program_binary
 from intaglio.lowering.tvm import compile_library, host_baseline
+from intaglio.passes.partition.boundaries import boundaries_of
 from intaglio.passes.partition.placement import HOST, TARGET, placement
 from intaglio.runtime.package import Package, PlacedOperation, TensorSpec
 from intaglio.runtime.session import load_programs
 from intaglio.targets.binary import ProgramBinary
 from intaglio.targets.target import load_target
+
+BATCH = "intaglio.batch"
+"""Module attribute: how many samples inputs that left their first dimension open were given; one if it is missing."""
 
 _COMPILERS = ("intaglio", "xdsl", "apache-tvm", "ziglang", "numpy")
 """Distributions whose versions decide the content of a package."""
@@ -98,8 +111,15 @@ def package_of(module: ModuleOp) -> Package:
         host_baseline=host_baseline(),
         regions=regions,
         placement=(*_on_host(module), *(place for region in regions for place in _on_accelerator(region))),
+        boundaries=boundaries_of(module),
+        batch=_batch(module),
         versions={name: version(name) for name in _COMPILERS},
     )
+
+
+def _batch(module: ModuleOp) -> int:
+    attribute = module.attributes.get(BATCH)
+    return cast("IntegerAttr[IntegerType]", attribute).value.data if isinstance(attribute, IntegerAttr) else 1
 
 
 def _text(module: ModuleOp, name: str, default: str) -> str:

@@ -7,6 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from intaglio.targets.simulator import Program
+from intaglio.targets.simulator.steps import Transfer
+
+CONSTANTS_REGION = 0
+"""The DRAM region of weights, parameters and tables."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,9 @@ class PackageProfile:
         instructions: number of instruction words.
         regions: number of accelerator regions.
         target: name of the accelerator, or `host`.
+        batch: samples that one run computes.
+        constant_bytes: weights, parameters and tables of all regions.
+        constant_bytes_read: those read in one run, each time anew.
         layers: by region and ONNX node, in the order of their first instruction.
     """
 
@@ -58,15 +65,41 @@ class PackageProfile:
     instructions: int
     regions: int
     target: str
+    batch: int
+    constant_bytes: int
+    constant_bytes_read: int
     layers: tuple[LayerCost, ...]
+
+    @property
+    def cycles_per_sample(self) -> float:
+        """Cycles for each sample of the batch."""
+        return self.cycles / self.batch
+
+    @property
+    def achieved_batch(self) -> float:
+        """For how many samples a weight that is read serves: `batch` if each is read once, and at least one."""
+        return max(1.0, self.batch * min(1.0, self.constant_bytes / max(1, self.constant_bytes_read)))
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain values, for JSON."""
-        return asdict(self)
+        found = asdict(self)
+        layers = found.pop("layers")
+        derived = {"cycles_per_sample": self.cycles_per_sample, "achieved_batch": self.achieved_batch}
+        return {**found, **derived, "layers": layers}
 
 
-def profile_programs(programs: Sequence[Program]) -> PackageProfile:
-    """Sum up the profiles of a package's regions."""
+def _constants_read(program: Program) -> int:
+    loads = (step.work for step in program.steps if isinstance(step.work, Transfer))
+    return sum(load.size for load in loads if load.is_load and load.region == CONSTANTS_REGION)
+
+
+def profile_programs(programs: Sequence[Program], batch: int = 1) -> PackageProfile:
+    """Sum up the profiles of a package's regions.
+
+    Args:
+        programs: the regions.
+        batch: samples that one run computes.
+    """
     layers: list[LayerCost] = []
     cycles = macs = read = written = instructions = array_steps = 0
     for program in programs:
@@ -99,5 +132,8 @@ def profile_programs(programs: Sequence[Program]) -> PackageProfile:
         instructions=instructions,
         regions=len(programs),
         target=programs[0].target.name if programs else "host",
+        batch=batch,
+        constant_bytes=sum(len(program.binary.constants) for program in programs),
+        constant_bytes_read=sum(map(_constants_read, programs)),
         layers=tuple(layers),
     )

@@ -117,7 +117,7 @@ class Session:
 
     def profile(self) -> PackageProfile:
         """Return what running the model once costs on the accelerator; it does not depend on the input."""
-        return profile_programs(self.programs)
+        return profile_programs(self.programs, self.package.batch)
 
 
 class _Host:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 import click
 
 from intaglio.errors import CheckFailedError, UserError
 from intaglio.remarks import collecting
+
+if TYPE_CHECKING:
+    from intaglio.passes.partition.backends import Backend
 
 CHECK_FAILED = 1
 """Exit code of a command that did its work and found that a check asked for does not hold."""
@@ -42,6 +45,14 @@ shape_option = click.option(
 
 batch_option = click.option(
     "--batch", metavar="N", type=click.IntRange(min=1), help="First dimension of inputs that leave it open."
+)
+
+backend_option = click.option(
+    "--backend",
+    "backends",
+    metavar="NODE=DEVICE",
+    multiple=True,
+    help="Run a node, or those of a pattern, on the host or the accelerator; #N is operation N. Repeatable.",
 )
 
 Parameters = ParamSpec("Parameters")
@@ -96,6 +107,17 @@ def _asks_for_parameters(options: Mapping[str, object]) -> bool:
 def wants_json() -> bool:
     """Whether the command that runs was asked for `--json`."""
     return bool(cast("Mapping[str, object]", click.get_current_context().obj)["json"])
+
+
+def parse_backends(texts: Sequence[str]) -> dict[int | str, Backend | str]:
+    """The devices that `--backend NODE=DEVICE` gave, by index, name or pattern.
+
+    Raises:
+        UserError: a text is malformed, or there is no such device.
+    """
+    from intaglio.passes.partition.backends import Request  # noqa: PLC0415 (only when a command has the option)
+
+    return {request.key: request.backend for request in (Request.parse(text, "--backend") for text in texts)}
 
 
 def parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:

@@ -22,10 +22,24 @@ def summary(package: Package) -> Report:
         "model": package.model,
         "target": package.target.name if package.target else HOST,
         "regions": len(package.regions),
+        "batch": package.batch,
+        "boundaries": {
+            "tensors": package.boundaries.tensors,
+            "bytes": package.boundaries.bytes,
+            "cycles": package.boundaries.cycles,
+            "regions": [vars(boundary) for boundary in package.boundaries.regions],
+        },
         "instructions": sum(region.instructions for region in package.regions),
         "constant_bytes": sum(len(region.constants) for region in package.regions),
         "host_operations": dict(sorted(Counter(str(place.operation) for place in host).items())),
     }
+
+
+def _boundaries(report: Report) -> str:
+    if not report["regions"]:
+        return "none"
+    cost = f"{report['cycles']:,} cycles with launches and casts"
+    return f"{report['tensors']:,} tensors of {report['bytes']:,} bytes, {cost}"
 
 
 def print_summary(report: Report) -> None:
@@ -34,7 +48,9 @@ def print_summary(report: Report) -> None:
     rows = [
         ("package", report["output"]),
         ("target", report["target"]),
+        ("batch", f"{report['batch']:,}"),
         ("accelerator regions", f"{report['regions']:,}"),
+        ("boundaries", _boundaries(report["boundaries"])),
         ("instructions", f"{report['instructions']:,}"),
         ("constants", f"{report['constant_bytes']:,} bytes"),
         ("on the host", on_host or "nothing"),
@@ -151,6 +167,11 @@ def print_profile(profile: PackageProfile) -> None:
         )
         for layer in profile.layers
     ]
+    if profile.batch > 1:
+        print(
+            f"batch of {profile.batch}: {profile.cycles_per_sample:,.0f} cycles a sample; a weight that is read serves "
+            f"{profile.achieved_batch:.2f} samples"
+        )
     total = (profile.cycles, 1.0, profile.macs, profile.mac_utilization, profile.dram_bytes, profile.instructions)
     rows.append(("total", f"{profile.regions} on {profile.target}", *total))
     print_table(None, columns, rows)

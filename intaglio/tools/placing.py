@@ -33,7 +33,6 @@ from intaglio.lowering.host_to_relax import check_host_operation
 from intaglio.lowering.onnx_node import location_of
 from intaglio.passes.calibration.calibrate import Calibrate, write_ranges
 from intaglio.passes.calibration.observers import observers_of
-from intaglio.passes.partition.assign_devices import AssignDevices
 from intaglio.passes.partition.placement import (
     ACCELERATOR,
     DEVICE,
@@ -152,7 +151,9 @@ def _assign(module: ModuleOp, first: int, options: CompileOptions) -> str:
             ranges = _stand_in(module, options)
         else:
             run_phase(module, phase, options)
-    AssignDevices(target=options.target or AssignDevices.target).apply(make_context(), module)
+    for step in PHASES[PHASE_NAMES.index("partition")].steps:
+        if step.name != "outline-regions" and step.when(options):
+            step.make(options).apply(make_context(), module)
     return "floats, as compiled without calibration data" if options.target == HOST else ranges
 
 

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intaglio.errors import UserError
+from intaglio.passes.partition.boundaries import Boundaries, Boundary
 from intaglio.runtime.package import (
     Package,
     PlacedOperation,
@@ -49,6 +50,8 @@ PACKAGE = Package(
         PlacedOperation("out", "nn.softmax", "host", "Softmax is not supported"),
         PlacedOperation(None, None, "region_0", None),
     ),
+    boundaries=Boundaries((Boundary("region_0", 2, 8, 5_234, 1_008),)),
+    batch=1,
     versions={"intaglio": "0.1.0"},
 )
 

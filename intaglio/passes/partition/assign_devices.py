@@ -6,9 +6,11 @@
                                    "Operations are of the kinds ..., got nn.softmax"}
 ```
 
-An operation goes to the accelerator when it breaks no constraint of the target (`intaglio.targets.constraints`).
+An operation goes to the accelerator when it breaks no constraint of the target (`intaglio.targets.constraints`), unless
+the user chose the host for it: with the option `backends`, or with the attribute `intaglio.backend` in the text.
 A group of connected operations that only moves elements is left on the host: a launch for no work is not worth it.
-Nothing is moved or merged here; that is `outline-regions`.
+Nothing is moved or merged here; that is `outline-regions`. What the accelerator could run and the host runs for less is
+found by `place-by-cost`.
 """
 
 from __future__ import annotations
@@ -23,10 +25,15 @@ from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 
 from intaglio.dialects import nn
+from intaglio.errors import UserError
+from intaglio.ir.locations import describe, where
+from intaglio.passes.partition.backends import BACKEND, Backend, Request, backend_of, choose
 from intaglio.passes.partition.placement import ACCELERATOR, DEVICE, HOST, HOST_REASON, TARGET, device_of, has_device
 from intaglio.passes.quantization.coverage import functions_with_body
 from intaglio.targets.constraints import check
 from intaglio.targets.target import Target, load_target
+
+BY_CHOICE = "The accelerator runs what the user leaves to it, got the choice of the host"
 
 
 @dataclass(frozen=True)
@@ -37,32 +44,51 @@ class AssignDevices(ModulePass):
 
     Options:
         target: a preset such as gen1, a description file, or host for no accelerator.
+        backends: devices of the user's choice, as NAME=host or NAME=accelerator; #INDEX stands for the operation of
+            that index.
     """
 
     name = "assign-devices"
     target: str = "gen1"
+    backends: tuple[str, ...] = ()
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         """Set the attributes.
 
         Raises:
-            UserError: there is no such target.
+            UserError: there is no such target or operation, or the user chose the accelerator for an operation that it
+                cannot run.
         """
         target = None if self.target == HOST else load_target(self.target)
         op.attributes[TARGET] = StringAttr(self.target)
+        requests = [Request.parse(text) for text in self.backends]
+        choose(op, requests, lambda operation: target is not None and not check(operation, target))
         for function in functions_with_body(op):
             for operation in filter(has_device, function.body.block.ops):
-                reason = "The target is the host" if target is None else _refusal(operation, target)
-                _assign(operation, reason)
+                _assign(operation, _refusal(operation, target))
             for group in _groups(function):
-                if all(isinstance(member, nn.ReshapeOp) for member in group):
+                if all(isinstance(member, nn.ReshapeOp) and backend_of(member) is None for member in group):
                     for member in group:
                         _assign(member, "A region does more than move elements, got nn.reshape alone")
 
 
-def _refusal(op: Operation, target: Target) -> str | None:
-    violations = check(op, target)
-    return "; ".join(map(str, violations)) or None
+def _refusal(op: Operation, target: Target | None) -> str | None:
+    """Why an operation is the host's, or None.
+
+    Raises:
+        UserError: it is, and the user chose the accelerator.
+    """
+    choice = backend_of(op)
+    if choice is Backend.HOST:
+        return BY_CHOICE
+    reason = "The target is the host" if target is None else "; ".join(map(str, check(op, target))) or None
+    if choice is Backend.ACCELERATOR and reason:
+        raise UserError(
+            f"{describe(op)} cannot run on the accelerator: {reason}",
+            where=where(op.location) or BACKEND,
+            hint="choose the host for it, or nothing",
+        )
+    return reason
 
 
 def _assign(op: Operation, reason: str | None) -> None:

@@ -7,11 +7,8 @@
 %4 = quant.dcast %3                                    func.func @region_0(...) attributes {device = "accelerator"}
 ```
 
-A region must not wait for the host in its middle. Each operation therefore has a level: the largest number of times
-that a path to it changes from the accelerator to the host. Operations of one level form one region, whose inputs
-come from lower levels and from host operations of its own, so that the host can run level after level; there are
-as many regions as the longest such path needs, and no fewer would do. Constants are copied into the regions that
-use them.
+A region must not wait for the host in its middle; which operations form one is decided in `regions.py`, so that there
+are as few as can be and little crosses their boundaries. Constants are copied into the regions that use them.
 
 A launch has at most 14 tensors (DRAM has 16 regions, two of which are constants and arena). A region with more is
 cut into consecutive ones.
@@ -32,6 +29,7 @@ from xdsl.passes import ModulePass
 from intaglio.dialects import nn, npu
 from intaglio.ir.locations import named
 from intaglio.passes.partition.placement import ACCELERATOR, DEVICE, device_of
+from intaglio.passes.partition.regions import Graph, region_levels
 from intaglio.passes.quantization.coverage import constant_of, functions_with_body
 
 LARGEST_INTERFACE = 14
@@ -57,11 +55,14 @@ class OutlineRegions(ModulePass):
 
 def _regions(block: Block) -> list[list[Operation]]:
     """The operations of each region, after sorting the block so that each region's stand together."""
-    levels = _levels(block)
-    if all(device_of(op) != ACCELERATOR for op in levels):
+    graph = Graph.of(block)
+    on_accelerator = [device_of(op) == ACCELERATOR for op in graph.ops]
+    if not any(on_accelerator):
         return []
-    # Host operations of a level run before its region; sorting is stable, so that constants stay in front.
-    order = sorted(levels, key=lambda op: (levels[op], device_of(op) == ACCELERATOR))
+    levels = dict(zip(graph.ops, region_levels(graph, on_accelerator), strict=True))
+    # Host operations of a level run before its region.
+    constants = [op for op in block.ops if isinstance(op, nn.ConstantOp)]
+    order = [*constants, *sorted(levels, key=lambda op: (levels[op], device_of(op) == ACCELERATOR))]
     terminator = block.last_op
     assert terminator is not None
     for op in order:
@@ -70,20 +71,6 @@ def _regions(block: Block) -> list[list[Operation]]:
     members = [op for op in order if device_of(op) == ACCELERATOR]
     by_level = itertools.groupby(members, key=lambda op: levels[op])
     return [part for _, region in by_level for part in _cut(list(region))]
-
-
-def _levels(block: Block) -> dict[Operation, int]:
-    """For each operation but the terminator, the changes from accelerator to host on the longest path to it."""
-    levels: dict[Operation, int] = {}
-    for op in block.ops:
-        if op is block.last_op:
-            break
-        on_host = device_of(op) != ACCELERATOR
-        producers = [value.owner for value in op.operands if isinstance(value.owner, Operation)]
-        levels[op] = max(
-            (levels[producer] + (on_host and device_of(producer) == ACCELERATOR) for producer in producers), default=0
-        )
-    return levels
 
 
 def _cut(ops: list[Operation]) -> Iterator[list[Operation]]:

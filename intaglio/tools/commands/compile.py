@@ -9,9 +9,11 @@ import click
 
 from intaglio.tools.command import (
     Report,
+    backend_option,
     batch_option,
     calibration_option,
     parameter_options,
+    parse_backends,
     parse_shapes,
     ranges_option,
     reporting,
@@ -38,6 +40,10 @@ if TYPE_CHECKING:
 @click.option("--compile-from", metavar="PHASE", help="MODEL is the text that this phase has left; go on from it.")
 @click.option("--dump-phases-to", metavar="DIR", help="Write the text at the end of every phase to this folder.")
 @click.option("--fail-on-host", is_flag=True, help="Refuse a model of which the host computes a part.")
+@click.option(
+    "--max-regions", metavar="N", type=click.IntRange(min=0), help="Refuse a model with more accelerator regions."
+)
+@backend_option
 @reporting
 def command(
     model: str,
@@ -55,6 +61,8 @@ def command(
     compile_from: str | None,
     dump_phases_to: str | None,
     fail_on_host: bool,
+    max_regions: int | None,
+    backends: Sequence[str],
 ) -> Report:
     """Compile MODEL, an ONNX file, to a package.
 
@@ -73,6 +81,8 @@ def command(
         ranges=ranges,
         params=params_of(asked),
         fail_on_host=fail_on_host,
+        max_regions=max_regions,
+        index_to_backend=parse_backends(backends),
     )
     return _compile(model, output, options, compile_to, compile_from, dump_phases_to)
 

@@ -7,7 +7,16 @@ from collections.abc import Sequence
 import click
 
 from intaglio.errors import UserError
-from intaglio.tools.command import Report, batch_option, parse_shapes, reporting, shape_option, wants_json
+from intaglio.tools.command import (
+    Report,
+    backend_option,
+    batch_option,
+    parse_backends,
+    parse_shapes,
+    reporting,
+    shape_option,
+    wants_json,
+)
 
 # ruff: noqa: PLC0415 (what a command needs is imported when it runs, so that --help takes no time)
 
@@ -19,6 +28,7 @@ from intaglio.tools.command import Report, batch_option, parse_shapes, reporting
 @shape_option
 @batch_option
 @click.option("--fail-on-host", is_flag=True, help="With --placement: exit with 1 if the host computes a part.")
+@backend_option
 @click.option("--disassemble", is_flag=True, help="Show the instructions with the ONNX names they come from.")
 @click.option("--phases", is_flag=True, help="Show the phases of the compiler and their passes.")
 @reporting
@@ -29,6 +39,7 @@ def command(
     shapes: Sequence[str],
     batch: int | None,
     fail_on_host: bool,
+    backends: Sequence[str],
     disassemble: bool,
     phases: bool,
 ) -> Report:
@@ -40,9 +51,17 @@ def command(
     from intaglio.phases import CompileOptions
     from intaglio.tools import inspection
 
-    if not placement and (fail_on_host or target is not None or shapes or batch is not None):
-        raise UserError("--target, --shape, --batch and --fail-on-host go with --placement", where="intaglio inspect")
-    options = CompileOptions(target=target, shapes=parse_shapes(shapes), batch=batch, fail_on_host=fail_on_host)
+    if not placement and (fail_on_host or target is not None or shapes or batch is not None or backends):
+        raise UserError(
+            "--target, --shape, --batch, --backend and --fail-on-host go with --placement", where="intaglio inspect"
+        )
+    options = CompileOptions(
+        target=target,
+        shapes=parse_shapes(shapes),
+        batch=batch,
+        fail_on_host=fail_on_host,
+        index_to_backend=parse_backends(backends),
+    )
     if phases == (path is not None):
         raise UserError("name a file, or ask for --phases", where="intaglio inspect")
     report = (
