@@ -39,13 +39,20 @@ class FloatGraph:
         watched: values whose arrays `run` returns besides the results.
         most: how many values of a sample `run` is to return at most for each watched value, None for all. That is
             kept to for feature maps, of which an evenly spaced subset is returned, and may be exceeded for others.
+        is_optimized: whether onnxruntime may fuse operations and change layouts, which is faster, and which changes the
+            order of sums.
 
     Raises:
         UserError: an operation has no ONNX form, or onnxruntime does not take the model.
     """
 
     def __init__(
-        self, module: ModuleOp, watched: Sequence[SSAValue] = (), most: Sequence[int | None] | None = None
+        self,
+        module: ModuleOp,
+        watched: Sequence[SSAValue] = (),
+        most: Sequence[int | None] | None = None,
+        *,
+        is_optimized: bool = True,
     ) -> None:
         model, names = export_float(module, extra_outputs=watched)
         function = main_function(module)
@@ -57,6 +64,8 @@ class FloatGraph:
         options.execution_mode = _onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.log_severity_level = 3
         options.use_deterministic_compute = True
+        if not is_optimized:
+            options.graph_optimization_level = _onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
             self._session = _onnxruntime.InferenceSession(
                 model.SerializeToString(), options, providers=["CPUExecutionProvider"]
