@@ -234,9 +234,13 @@ ASSERTING = re.compile(r"assert|raises|warns|fail|check|verify|expect")
 
 
 def asserting_functions(tree: ast.Module) -> set[str]:
-    """Return the functions of a file that assert, directly or through others of the file."""
+    """Return the functions of a file that assert, directly or through others of the file or of the tests' modules."""
     calls: dict[str, set[str]] = {}
     found = set[str]()
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests."):
+            helpers = asserting_functions(tree_of(ROOT.joinpath(*str(node.module).split(".")).with_suffix(".py")))
+            found |= helpers & {alias.name for alias in node.names}
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
             called = {

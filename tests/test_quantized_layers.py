@@ -8,7 +8,6 @@ of float32 falls on a half that the exact one misses. Some such sums no integer 
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -23,10 +22,7 @@ from xdsl.ir import Operation
 import intaglio as ig
 from intaglio.dialects.weights import array_of
 from intaglio.interpreter.registry import evaluate
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from test_quantized_models import (
+from tests.test_quantized_models import (
     EXAMPLE,
     FORMS,
     Sample,

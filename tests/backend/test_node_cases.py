@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tomllib
 from collections.abc import Sequence
 from functools import cache
@@ -10,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from node_cases import CATEGORIES, Outcome, cases, run_cases
+from tests.backend.node_cases import CATEGORIES, Outcome, cases, run_cases
 
 EXPECTED = Path(__file__).parent / "expected_failures.toml"
 SAMPLE_STEP = 23

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from survey import FILE, survey
+from tests.backend.survey import FILE, survey
 
 
 @pytest.mark.slow

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,11 +23,8 @@ from intaglio.numerics.rescaling import rescale, store
 from intaglio.numerics.softmax import PROBABILITY_BITS, softmax_probabilities
 from intaglio.numerics.tflite_softmax import tflite_softmax
 from intaglio.params import RequantizationMode
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from litert_model import ACTIVATIONS, Model
-from quantized_cases import Array, Cases
+from tests.oracles.litert_model import ACTIVATIONS, Model
+from tests.oracles.quantized_cases import Array, Cases
 
 SAMPLE, ALL = 30, 300
 CODES = {"CONV_2D": "Conv2DOptions", "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions"}

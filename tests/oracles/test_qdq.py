@@ -6,7 +6,6 @@ step here and there grows, which is why networks are held to shares.
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from itertools import islice
 from pathlib import Path
@@ -29,11 +28,8 @@ from intaglio.frontend.qdq_exporter import export_qdq
 from intaglio.interpreter import Interpreter
 from intaglio.ir.parsing import parse_module
 from intaglio.runtime.packaging import interface
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from networks import EXAMPLES, load_zoo, quantized, samples_of
-from quantized_cases import Array, Cases
+from tests.oracles.networks import EXAMPLES, load_zoo, quantized, samples_of
+from tests.oracles.quantized_cases import Array, Cases
 
 OPERATORS = {
     "conv2d": Cases.conv2d,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,11 +16,8 @@ from intaglio.lowering.nn_to_tosa import TosaExport, export_tosa
 from intaglio.lowering.nn_to_tosa.steps import rescale
 from intaglio.lowering.nn_to_tosa.writer import Value, Writer
 from intaglio.numerics.requantization import requantize
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from quantized_cases import Array, Cases
-from tosa_model import run, serialized
+from tests.oracles.quantized_cases import Array, Cases
+from tests.oracles.tosa_model import run, serialized
 
 OPERATORS = {
     "conv2d": Cases.conv2d,

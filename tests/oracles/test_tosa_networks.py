@@ -5,7 +5,6 @@ Every tensor is compared, not the last one alone: two scores of a classifier hid
 
 from __future__ import annotations
 
-import sys
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
@@ -20,12 +19,9 @@ from intaglio.frontend.exporter import main_function
 from intaglio.interpreter import Interpreter
 from intaglio.lowering.nn_to_tosa import TosaExport, export_tosa
 from intaglio.runtime.packaging import interface
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from networks import EXAMPLES, load_zoo, quantized, samples_of
-from quantized_cases import Array
-from tosa_model import run, serialized
+from tests.oracles.networks import EXAMPLES, load_zoo, quantized, samples_of
+from tests.oracles.quantized_cases import Array
+from tests.oracles.tosa_model import run, serialized
 
 NETWORKS = {
     "fashion_resnet8": 20,
