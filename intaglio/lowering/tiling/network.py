@@ -160,8 +160,12 @@ def _set_lifetimes(network: Network) -> None:
 
 
 def _window(kernel: tuple[int, ...], op: Any, dilations: tuple[int, ...]) -> Window:
-    strides, pads = op.strides.get_values(), op.pads.get_values()
-    y, x = (Axis(kernel[k], strides[k], dilations[k], pads[k]) for k in range(2))
+    positions = shape_of(op.result)[1:3]
+    # A stride between windows of which there is one, or a distance between taps of which there is one, may be larger
+    # than an address generator's step.
+    strides = [stride if positions[k] > 1 else 1 for k, stride in enumerate(op.strides.get_values())]
+    steps = [step if kernel[k] > 1 else 1 for k, step in enumerate(dilations)]
+    y, x = (Axis(kernel[k], strides[k], steps[k], op.pads.get_values()[k]) for k in range(2))
     return Window(y, x)
 
 

@@ -1,0 +1,119 @@
+"""Networks of the zoo on every size of machine: the simulator computes what the interpreter does, on real inputs."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from xdsl.dialects import func
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Operation, SSAValue
+
+import intaglio as ig
+from intaglio.compiler import run_phase
+from intaglio.dialects import isa, npu
+from intaglio.interpreter import Interpreter
+from intaglio.lowering.isa_to_bytes import program_binary
+from intaglio.params import default_quantization
+from intaglio.phases import PHASES, CompileOptions, phase_index
+from intaglio.targets.simulator import Program
+from tests.lowering.operator_cases import MACHINES, machine_file
+
+ZOO = Path(__file__).parents[2].parent / "shared" / "zoo"
+FAST = ("pulsevad_2k", "fashion_resnet8")
+SAMPLES = 8
+PRECISIONS = ("int8", "int16")
+
+needs_zoo = pytest.mark.skipif(not ZOO.exists(), reason="needs the models of ../shared/zoo")
+
+
+@cache
+def zoo() -> Any:
+    spec = importlib.util.spec_from_file_location("zoo", ZOO / "zoo.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def names() -> list[str]:
+    return [entry["name"] for entry in json.loads((ZOO / "zoo.json").read_text())["models"]] if ZOO.exists() else []
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("machines")
+
+
+@cache
+def quantized(name: str, precision: str) -> ModuleOp:
+    calibration = list(islice(zoo().load(name).samples("calib"), 8))
+    return ig.load(zoo().load(name).model).quantize(calibration, default_quantization.with_precision(precision)).module
+
+
+def check_network(name: str, precision: str, target: Path) -> None:
+    """Run what the interpreter gives each region through the region's words."""
+    module = quantized(name, precision).clone()
+    options = CompileOptions(target=str(target))
+    run_phase(module, PHASES[phase_index("partition", where="the test")], options)
+    calls = launches(module, list(islice(zoo().load(name).samples("eval"), SAMPLES)))
+    for phase in ("npu", "isa"):
+        run_phase(module, PHASES[phase_index(phase, where="the test")], options)
+    programs = [op for op in module.ops if isinstance(op, isa.ProgramOp)]
+    assert len(programs) == len(calls) > 0
+    for program in programs:
+        inputs, expected = calls[program.sym_name.data]
+        found = Program(program_binary(program)).run_batch(inputs)
+        for have, want in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(have, want, err_msg=program.sym_name.data)
+
+
+Arrays = list[np.ndarray]
+
+
+def launches(module: ModuleOp, samples: list[dict[str, Any]]) -> dict[str, tuple[Arrays, Arrays]]:
+    """What the interpreter gives each region and gets from it, samples stacked."""
+    function = next(op for op in module.ops if isinstance(op, func.FuncOp) and op.sym_name.data == "main")
+    block = function.body.block
+    ops = [op for op in block.ops if isinstance(op, npu.LaunchOp)]
+    crossing = {value for op in ops for value in (*op.operands, *op.results)}
+    seen: dict[SSAValue, Arrays] = {value: [] for value in crossing}
+
+    def listen(op: Operation, results: Arrays) -> None:
+        for value, array in zip(op.results, results, strict=True):
+            if value in seen:
+                seen[value].append(np.array(array))
+
+    interpreter = Interpreter(module, listeners=[listen])
+    for sample in samples:
+        arguments = [np.asarray(array) for array in sample.values()]
+        for value, array in zip(block.args, arguments, strict=True):
+            if value in seen:
+                seen[value].append(array)
+        interpreter.run("main", arguments)
+    stacked = {value: np.stack(arrays) for value, arrays in seen.items()}
+    return {
+        op.callee.root_reference.data: ([stacked[v] for v in op.operands], [stacked[v] for v in op.results])
+        for op in ops
+    }
+
+
+@needs_zoo
+@pytest.mark.parametrize("name", FAST)
+def test_networks_on_one_machine(name: str, machines: Path) -> None:
+    check_network(name, "int8", machine_file(machines, 16, 256 << 10))
+
+
+@pytest.mark.slow
+@needs_zoo
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("name", names())
+def test_networks(name: str, machine: tuple[int, int], precision: str, machines: Path) -> None:
+    check_network(name, precision, machine_file(machines, *machine))
