@@ -1,7 +1,8 @@
 """Operations that compute each element from the ones in the same place, with broadcasting.
 
-One or two operands stored in 8 bits have 256 or 65,536 possible results, which the interpreter's rule makes once; the
-kernel looks them up. Anything else is computed by the rule for all samples at once.
+One or two operands stored in 8 bits, or one in 16, have 256 or 65,536 possible results, which the interpreter's rule
+makes once; the kernel looks them up. Sums of operands of one shape have a kernel in machine code. Anything else is
+computed by the rule for all samples at once.
 """
 
 from __future__ import annotations
@@ -20,15 +21,29 @@ from intaglio.dialects.quant import (
     RequantizeOp,
     UniformQuantizedType,
     is_quantized,
+    requantization_mode,
 )
 from intaglio.executor.jit import compiled
 from intaglio.executor.registry import Array, Constants, Kernel, kernel
 from intaglio.interpreter.registry import find_rule
-from intaglio.interpreter.values import tensor_type, value_dtype, value_shape
+from intaglio.interpreter.values import (
+    bits_of,
+    quantization,
+    storage_bounds,
+    tensor_type,
+    value_dtype,
+    value_shape,
+)
+from intaglio.numerics.addition import add_headroom_bits
+from intaglio.numerics.requantization import add_multipliers
+from intaglio.params import RequantizationMode
 
 Rule = Callable[[Any, list[Array]], list[Array]]
 
 _BYTES = (np.dtype(np.int8), np.dtype(np.uint8), np.dtype(np.bool_))
+_HALVES = (np.dtype(np.int16), np.dtype(np.uint16))
+_WIDE_TABLE = 1 << 16
+"""Entries of the table of an operand of 16 bits, and how many elements there must have been to make it worth while."""
 
 
 @compiled
@@ -66,6 +81,22 @@ def _quantize(x: Any, scale: Any, zero_point: Any, low: Any, high: Any, result: 
         steps = np.float32(0.0) if np.isnan(steps) else steps
         steps = min(max(steps, low), high)
         result[k] = np.int32((steps + rounding) - rounding) + zero_point
+
+
+@compiled
+def _combine(x: Any, y: Any, x_scaling: Any, y_scaling: Any, scaling: Any, sign: Any, store: Any, result: Any) -> None:
+    """Sums or differences, as `numerics.addition.combine_scaled` does them in the mode `shift`."""
+    x_zero, x_multiplier, x_shift = x_scaling
+    y_zero, y_multiplier, y_shift = y_scaling
+    multiplier, shift = scaling
+    zero_point, low, high = store
+    one = np.int64(1)
+    x_half, y_half, half = one << (x_shift - one), one << (y_shift - one), one << (shift - one)
+    for k in range(x.size):
+        left = ((np.int64(x[k]) - x_zero) * x_multiplier + x_half) >> x_shift
+        right = ((np.int64(y[k]) - y_zero) * y_multiplier + y_half) >> y_shift
+        total = ((left + sign * right) * multiplier + half) >> shift
+        result[k] = min(max(total + zero_point, low), high)
 
 
 @kernel(QuantizeCastOp)
@@ -113,13 +144,21 @@ def elementwise(op: Operation, constants: Constants) -> Kernel | None:
     per_tensor = all(isinstance(kind.get_element_type(), UniformQuantizedType) for kind in kinds if is_quantized(kind))
     if rule is None or not per_tensor:
         return None
+    if isinstance(op, nn.AddOp | nn.SubOp) and (of_sums := _sum_kernel(op, constants)) is not None:
+        return of_sums
     in_bytes = all(value_dtype(operand) in _BYTES for operand in op.operands)
     if in_bytes and len(op.operands) == 1:
         return _by_table(op, rule)
     if in_bytes and len(op.operands) == 2:
         return _by_pairs(op, rule, constants)
     rank = len(value_shape(op.results[0]))
-    return lambda operands: rule(op, _aligned(operands, rank, constants))
+
+    def by_rule(operands: list[Array]) -> list[Array]:
+        return rule(op, _aligned(operands, rank, constants))
+
+    if len(op.operands) == 1 and value_dtype(op.operands[0]) in _HALVES:
+        return _by_wide_table(op, rule, by_rule)
+    return by_rule
 
 
 def _aligned(operands: Sequence[Array], rank: int, constants: Constants) -> list[Array]:
@@ -160,6 +199,69 @@ def _by_table(op: Operation, rule: Rule) -> Kernel:
         x = operands[0]
         result = np.empty((len(x), *shape), table.dtype)
         _look_up(x.reshape(-1).view(np.uint8), table, result.reshape(-1))
+        return [result]
+
+    return compute
+
+
+def _by_wide_table(op: Operation, rule: Rule, by_rule: Kernel) -> Kernel:
+    """Tables of 65,536 entries are made when that many elements have been computed, unless some have no result."""
+    dtype = value_dtype(op.operands[0])
+    shape = value_shape(op.results[0])
+    table: Array | None = None
+    seen = 0
+
+    def compute(operands: list[Array]) -> list[Array]:
+        nonlocal table, seen
+        x = operands[0]
+        seen += x.size
+        if table is None:
+            if seen < _WIDE_TABLE:
+                return by_rule(operands)
+            try:
+                (table,) = rule(op, [np.arange(_WIDE_TABLE, dtype=np.uint16).view(dtype)])
+            except ValueError:
+                seen = -(1 << 62)
+                return by_rule(operands)
+        result = np.empty((len(x), *shape), table.dtype)
+        _look_up(x.reshape(-1).view(np.uint16), table, result.reshape(-1))
+        return [result]
+
+    return compute
+
+
+def _sum_kernel(op: nn.AddOp | nn.SubOp, constants: Constants) -> Kernel | None:
+    """Sums of quantized operands of one shape in the mode `shift`, where they are sure to fit 32 bits."""
+    lhs, rhs, stored = (quantization(value) for value in (op.lhs, op.rhs, op.result))
+    if constants or lhs is None or rhs is None or stored is None:
+        return None
+    if requantization_mode(op) is not RequantizationMode.SHIFT or value_shape(op.lhs) != value_shape(op.rhs):
+        return None
+    headroom = add_headroom_bits(bits_of(lhs), bits_of(rhs))
+    factors = add_multipliers(lhs.scale, rhs.scale, stored.scale, headroom)
+    x_scaling, y_scaling = (lhs.zero_point, *factors[0:2]), (rhs.zero_point, *factors[2:4])
+    largest = 0
+    for kind, (zero_point, multiplier, shift) in ((lhs, x_scaling), (rhs, y_scaling)):
+        magnitude = max(abs(kind.storage_min - zero_point), abs(kind.storage_max - zero_point))
+        largest += ((magnitude * multiplier) >> shift) + 1
+    if largest >= 1 << 31:
+        return None
+    sign = np.int64(1 if isinstance(op, nn.AddOp) else -1)
+    shape, dtype = value_shape(op.result), value_dtype(op.result)
+    x_scale, y_scale, scale, limits = (
+        tuple(map(np.int64, numbers))
+        for numbers in (
+            x_scaling,
+            y_scaling,
+            factors[4:6],
+            (stored.zero_point, *storage_bounds(stored, op.clamp)),
+        )
+    )
+
+    def compute(operands: list[Array]) -> list[Array]:
+        x, y = operands
+        result = np.empty((len(x), *shape), dtype)
+        _combine(x.reshape(-1), y.reshape(-1), x_scale, y_scale, scale, sign, limits, result.reshape(-1))
         return [result]
 
     return compute

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -27,13 +28,44 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Rule = Callable[[list[Array]], list[Array]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Step:
-    """One operation and how it is computed for a batch."""
+    """One operation and how it is computed for a batch.
+
+    Attributes:
+        op: the operation.
+        prepare: makes the kernel for the operation, when it is first computed, or None.
+        by_rule: computes it by the interpreter's rule, where there is no kernel.
+    """
 
     op: Operation
-    compute: Kernel
-    is_native: bool
+    prepare: Callable[[], Kernel | None]
+    by_rule: Kernel
+
+    @cached_property
+    def compute(self) -> Kernel:
+        """The kernel, or the rule."""
+        return self._native or self.by_rule
+
+    @property
+    def is_native(self) -> bool:
+        """Whether there is a kernel."""
+        return self._native is not None
+
+    @cached_property
+    def _native(self) -> Kernel | None:
+        try:
+            return self.prepare()
+        except (ValueError, UserError):
+            return None  # the rule says the same, with the operation named, when it runs
+
+    @cached_property
+    def promised(self) -> tuple[tuple[tuple[int, ...], np.dtype[Any]] | None, ...]:
+        """Shape and dtype of each result by its type in the IR; None for what is no tensor."""
+        return tuple(
+            (value_shape(result), value_dtype(result)) if isinstance(result.type, TensorType) else None
+            for result in self.op.results
+        )
 
 
 class Plan:
@@ -73,12 +105,8 @@ class Plan:
             return
         known = {index: self.constants[o] for index, o in enumerate(op.operands) if o in self.constants}
         builder = find_builder(op)
-        try:
-            native = builder(op, known) if builder is not None else None
-        except (ValueError, UserError):
-            native = None  # the rule says the same, with the operation named, when it runs
-        compute = native or _one_by_one(rule, frozenset(known), op)
-        self.steps.append(Step(op, compute, native is not None))
+        prepare = (lambda: None) if builder is None else partial(builder, op, known)
+        self.steps.append(Step(op, prepare, _one_by_one(rule, frozenset(known), op)))
 
     def _rule(self, op: Operation) -> Rule:
         function = find_rule(op)
@@ -130,8 +158,9 @@ class Plan:
         values: dict[SSAValue, Array] = {**self.constants, **given}
         for step, last in zip(steps, freed, strict=True):
             results = guarded(step.op, step.compute, [values[operand] for operand in step.op.operands])
-            for value, array in zip(step.op.results, results, strict=True):
-                _check(step.op, value, array)
+            for value, array, promised in zip(step.op.results, results, step.promised, strict=True):
+                if promised is not None:
+                    _check(step.op, array, *promised)
                 values[value] = array
             for value in last:
                 del values[value]
@@ -174,10 +203,8 @@ def _one_by_one(rule: Rule, constant: frozenset[int], op: Operation) -> Kernel:
     return compute
 
 
-def _check(op: Operation, value: SSAValue, array: Array) -> None:
+def _check(op: Operation, array: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     """Hold kernels to the types that the IR promises; a violation is an error of ours."""
-    if isinstance(value.type, TensorType):
-        shape, dtype = value_shape(value), value_dtype(value)
-        assert array.shape[1:] == shape and array.dtype == dtype, (
-            f"the kernel of {describe(op)} gave {array.dtype}{list(array.shape[1:])}, not {dtype}{list(shape)}"
-        )
+    assert array.shape[1:] == shape and array.dtype == dtype, (
+        f"the kernel of {describe(op)} gave {array.dtype}{list(array.shape[1:])}, not {dtype}{list(shape)}"
+    )

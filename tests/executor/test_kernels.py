@@ -18,6 +18,7 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from intaglio.dialects import nn
 from intaglio.dialects.nn.types import window_output_shape
 from intaglio.dialects.quant import (
+    RequantizeOp,
     UniformQuantizedPerAxisType,
     UniformQuantizedType,
     set_requantization_mode,
@@ -206,6 +207,28 @@ def test_two_operands(op, bits, mode):
     a, b, y = uniform(bits, 0.02, 0), uniform(bits, 0.05, 0), uniform(bits, 0.06, 0)
     inputs = [(a, (2, 1, 5, 3)), (b, (4, 1, 3))]
     assert_same(module_of(inputs, lambda s, t: [op(s, t, TensorType(y, (2, 4, 5, 3)))], mode), inputs, 1)
+
+
+@pytest.mark.parametrize("op", [nn.AddOp, nn.SubOp])
+@pytest.mark.parametrize(("lhs", "rhs"), [(8, 8), (16, 8), (16, 16)])
+def test_sums_of_operands_of_one_shape(op, lhs, rhs):
+    a, b = uniform(lhs, 0.02, 3 if lhs == 8 else 0), uniform(rhs, 0.5, -7 if rhs == 8 else 0)
+    shape = (2, 9, 7, 3)
+    for bits, zero_point in ((8, 11), (16, 0)):
+        y = uniform(bits, 0.3, zero_point)
+        assert_same(
+            module_of([(a, shape), (b, shape)], lambda s, t, y=y: [op(s, t, TensorType(y, shape))]),
+            [(a, shape), (b, shape)],
+            1,
+        )
+
+
+def test_many_elements_of_16_bits_are_looked_up():
+    kind, shape = uniform(16, 0.01, 0), (3, 100, 100)
+    for result in (uniform(8, 0.7, -4), uniform(16, 0.02, 0)):
+        assert_same(
+            module_of([(kind, shape)], lambda x, y=result: [RequantizeOp(x, TensorType(y, shape))]), [(kind, shape)], 2
+        )
 
 
 def test_partial_sums_of_chunks_fit_32_bits():
