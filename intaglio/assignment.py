@@ -21,7 +21,6 @@ line or of the parameters.
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -31,7 +30,7 @@ from typing import Any, cast
 import tomli_w
 
 from intaglio.errors import UserError
-from intaglio.files import write_atomically
+from intaglio.files import read_document, write_atomically
 from intaglio.precision import NodeConfig, Precision
 
 _LARGEST_FILE = 64 << 20
@@ -84,16 +83,7 @@ def read_assignment(path: str | Path) -> Assignment:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > _LARGEST_FILE:
-            raise UserError(f"the file is larger than {_LARGEST_FILE >> 20} MiB", where=str(path))
-        text = path.read_text(encoding="utf-8")
-        content: object = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
-    except OSError as error:
-        raise UserError(f"cannot read the file: {error.strerror or error}", where=str(path)) from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, json.JSONDecodeError, RecursionError) as error:
-        kind = "TOML" if path.suffix == ".toml" else "JSON"
-        raise UserError(f"this is no {kind}: {error}", where=str(path)) from error
+    content = read_document(path, "TOML" if path.suffix == ".toml" else "JSON", largest=_LARGEST_FILE)
     if not isinstance(content, dict):
         raise UserError("expected an object", where=str(path))
     return cast("dict[str, Any]", content)

@@ -28,7 +28,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -37,7 +36,7 @@ import tomli_w
 
 from intaglio.calibration_methods import CalibrationMethod
 from intaglio.errors import UserError
-from intaglio.files import write_atomically
+from intaglio.files import read_document, write_atomically
 from intaglio.params import QuantizationParams, QuantizationScheme, bfloat16_scheme, default_quantization
 from intaglio.precision import NodeConfig
 
@@ -73,14 +72,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises:
         UserError: it cannot be read, is too large, or is no TOML.
     """
-    try:
-        if path.stat().st_size > _LARGEST_FILE:
-            raise UserError(f"the file is larger than {_LARGEST_FILE >> 20} MiB", where=str(path))
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read the file: {error.strerror or error}", where=str(path)) from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"this is no TOML: {error}", where=str(path)) from error
+    return cast("dict[str, Any]", read_document(path, "TOML", largest=_LARGEST_FILE))
 
 
 def params_text(params: QuantizationParams) -> str:

@@ -251,7 +251,7 @@ def test_an_empty_file_is_the_default(tmp_path: Path):
         ("[custom_quantization_configs.fc]\noutput = true", "fc: error: nodes have no setting 'output'"),
         ("[weight_quantization_scheme]\nwidth = 8", "weight_quantization_scheme: error: a scheme has no setting"),
         ('calibration_method = "best"', "no calibration method 'best'"),
-        ("= 3", "this is no TOML"),
+        ("= 3", "not TOML"),
     ],
 )
 def test_mistakes_in_files_are_named(tmp_path: Path, text: str, message: str):

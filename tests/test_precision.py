@@ -75,7 +75,7 @@ def test_assignments_read_back(tmp_path_factory: pytest.TempPathFactory, nodes: 
     ("text", "message"),
     [
         ("[]", "expected an object"),
-        ("{", "this is no JSON"),
+        ("{", "not JSON"),
         ('{"node": {}}', 'expected "default"'),
         ('{"nodes": {"a": 8}}', "a: error: expected a precision such as a16w8, got 8"),
         ('{"nodes": {"a": "a9w9"}}', "a: error: there is no precision a9w9"),

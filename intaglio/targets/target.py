@@ -10,7 +10,6 @@ Every key is required and no others are accepted, so that a description always s
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import cast
 
 from intaglio.errors import UserError
+from intaglio.files import parse_document, read_document
 
 
 @dataclass(frozen=True)
@@ -174,27 +174,13 @@ def load_target(name_or_path: str | Path) -> Target:
     """
     text = str(name_or_path)
     if text.endswith(".toml"):
-        return parse_target(_read(Path(name_or_path)), where=text)
+        return _target_of(read_document(name_or_path, "TOML", largest=_MAX_FILE_BYTES), where=text)
     if text not in preset_names():
         raise UserError(
             f"there is no target {text!r}", hint=f"presets: {', '.join(preset_names())}; or give a .toml file"
         )
     preset = resources.files("intaglio.targets").joinpath(f"{text}.toml")
     return parse_target(preset.read_text(encoding="utf-8"), where=text)
-
-
-def _read(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise UserError(f"cannot read the target: {error.strerror or error}", where=str(path)) from error
-    if len(content) > _MAX_FILE_BYTES:
-        raise UserError(f"a target description has at most {_MAX_FILE_BYTES} bytes", where=str(path))
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        raise UserError(f"byte {error.start} is not UTF-8", where=str(path)) from error
 
 
 def parse_target(text: str, *, where: str) -> Target:
@@ -207,11 +193,11 @@ def parse_target(text: str, *, where: str) -> Target:
     Raises:
         UserError: it is not TOML, or has a missing, unknown or wrong key.
     """
-    try:
-        document: dict[str, object] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"the target description is not TOML: {error}", where=where) from error
-    given = dict(_flattened(document, where))
+    return _target_of(parse_document(text, "TOML", where=where), where=where)
+
+
+def _target_of(document: object, *, where: str) -> Target:
+    given = dict(_flattened(cast("dict[str, object]", document), where))
     known = {key.path for key in _KEYS}
     for path in given:
         if path not in known:

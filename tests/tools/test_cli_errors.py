@@ -36,7 +36,7 @@ MISTAKES: list[tuple[str, Callable[[Files], tuple[str, ...]], str]] = [
     (
         "missing target file",
         lambda f: ("compile", f.model, "-o", f.package, "--calibration", f.data, "--target", "no.toml"),
-        "cannot read the target",
+        "cannot read the file",
     ),
     (
         "unknown phase",

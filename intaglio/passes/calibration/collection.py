@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 
 from intaglio.calibration_methods import CalibrationMethod
 from intaglio.errors import UserError
-from intaglio.files import write_atomically
+from intaglio.files import parse_document, write_atomically
 from intaglio.passes.calibration.channels import ChannelStatistics
 from intaglio.passes.calibration.statistics import Grid, NotFiniteError, Range, RangeStatistics, statistics_for
 
@@ -148,7 +148,7 @@ class NetworkStatistics:
         metadata, arrays = _read(Path(path))
         try:
             samples = int(metadata["samples"])
-            entries = cast("list[dict[str, str]]", json.loads(metadata["tensors"]))
+            entries = cast("list[dict[str, str]]", parse_document(metadata["tensors"], "JSON", where=str(path)))
             result = NetworkStatistics(
                 {str(entry["name"]): CalibrationMethod.from_str(str(entry["method"])) for entry in entries},
                 channels="0.channel_count" in arrays,

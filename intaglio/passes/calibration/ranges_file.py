@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from intaglio.errors import UserError
-from intaglio.files import write_atomically
+from intaglio.files import read_document, write_atomically
 from intaglio.numerics.quantization import choose_parameters, integer_range
 from intaglio.passes.calibration.statistics import Grid, Range
 
@@ -83,7 +83,7 @@ def read_ranges(path: str | Path) -> RangesFile:
     Raises:
         UserError: the file cannot be read, is no such file, or has a range that is not finite and ordered.
     """
-    content = _load(Path(path))
+    content = read_document(path, "JSON", largest=_LARGEST_FILE)
     if not isinstance(content, dict):
         raise UserError("expected a JSON object of ranges by tensor name", where=str(path))
     content = cast("dict[str, Any]", content)
@@ -178,29 +178,6 @@ def _unknown_tensors(unknown: Sequence[str], known: Iterable[str], where: str) -
         where=where,
         hint=f"did you mean {' or '.join(repr(name) for name in close)}?" if close else "intaglio calibrate lists all",
     )
-
-
-def _load(path: Path) -> object:
-    try:
-        if path.stat().st_size > _LARGEST_FILE:
-            raise UserError("the file is too large for a file of ranges", where=str(path))
-        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_duplicates)
-    except OSError as error:
-        raise UserError(f"cannot read the file: {error.strerror or error}", where=str(path)) from error
-    except UnicodeDecodeError as error:
-        raise UserError("the file is not UTF-8 text", where=str(path)) from error
-    except json.JSONDecodeError as error:
-        raise UserError(f"not JSON: {error.msg}", where=f"{path}:{error.lineno}:{error.colno}") from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"not a file of ranges: {error}", where=str(path)) from error
-
-
-def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} occurs twice")
-    return result
 
 
 def _read_range(name: str, entry: object, where: str) -> CalibratedRange:
