@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from xdsl.dialects import func
-from xdsl.dialects.builtin import ModuleOp, StringAttr, TensorType, i8, i32
+from xdsl.dialects.builtin import IntegerType, ModuleOp, StringAttr, TensorType, i8
 from xdsl.ir import Block, Operation, Region, SSAValue
 
 from intaglio.dialects import isa, nn, npu
-from intaglio.dialects.quant import UniformQuantizedType, uniform, uniform_per_axis
+from intaglio.dialects.quant import RequantizeOp, UniformQuantizedType, uniform, uniform_per_axis
 from intaglio.dialects.weights import constant_attr
 from intaglio.interpreter import Interpreter
 from intaglio.ir.context import make_context
@@ -42,10 +42,14 @@ class RegionBuilder:
 
     rng: np.random.Generator
     block: Block = field(default_factory=Block)
+    bits: Sequence[int] = (8,)
+    """Widths of activations."""
+    weight_bits: Sequence[int] = (8,)
+    """Widths of weights of layers with an input of 16 bits; with one of 8 they have 8."""
 
     @classmethod
-    def seeded(cls, *seed: int) -> RegionBuilder:
-        return cls(np.random.default_rng(seed))
+    def seeded(cls, *seed: int, bits: Sequence[int] = (8,), weight_bits: Sequence[int] = (8,)) -> RegionBuilder:
+        return cls(np.random.default_rng(seed), bits=bits, weight_bits=weight_bits)
 
     def number(self, low: int, high: int) -> int:
         """A number from `low` to `high`, both included."""
@@ -57,7 +61,14 @@ class RegionBuilder:
     def activation(self) -> UniformQuantizedType:
         """Parameters of an activation; zero points are at the ends of their range more often than not."""
         zero_point = self.choice([*ZERO_POINTS, self.number(-128, 127)])
-        return uniform(8, float(self.rng.uniform(0.01, 0.2)), zero_point)
+        scale = float(self.rng.uniform(0.01, 0.2))
+        if self.bits != (8,) and self.choice(self.bits) == 16:
+            return uniform(16, float(np.float32(scale / 128)), 0)
+        return uniform(8, scale, zero_point)
+
+    def stored(self, kind: UniformQuantizedType, *shape: int) -> Array:
+        """Random stored values."""
+        return random_values(self.rng, kind, shape)
 
     def clamp(self) -> nn.ClampAttr | None:
         return self.choice([None, nn.ClampAttr.of(0.0, np.inf), nn.ClampAttr.of(0.0, 6.0), nn.ClampAttr.of(-1.0, 1.0)])
@@ -75,17 +86,22 @@ class RegionBuilder:
 
     def weights(self, source: SSAValue, *shape: int) -> tuple[SSAValue, SSAValue | None]:
         """Weights, per channel or per tensor, and a bias or none."""
-        scale = source.type.element_type.scale
-        values = self.rng.integers(-127, 128, shape).astype(np.int8)
+        kind = source.type.element_type
+        is_wide = kind.storage_type != i8
+        bits, bias_bits = (self.choice(self.weight_bits), 48) if is_wide else (8, 32)
+        limit = (1 << (bits - 1)) - 1
+        values = self.rng.integers(-limit, limit + 1, shape).astype(f"i{bits // 8}")
+        finer = 127 / limit
         if self.number(0, 1):
-            scales = self.rng.uniform(0.001, 0.02, shape[0])
-            kinds = uniform_per_axis(8, 0, scales), uniform_per_axis(32, 0, scales * scale)
+            scales = self.rng.uniform(0.001, 0.02, shape[0]) * finer
+            kinds = uniform_per_axis(bits, 0, scales), uniform_per_axis(bias_bits, 0, scales * kind.scale)
         else:
-            single = float(self.rng.uniform(0.001, 0.02))
-            kinds = uniform(8, single), uniform(32, single * scale)
-        bias = self.rng.integers(-20_000, 20_000, shape[0]).astype(np.int32)
-        weight = self.constant(values, kinds[0], i8)
-        return weight, self.constant(bias, kinds[1], i32) if self.number(0, 3) else None
+            single = float(self.rng.uniform(0.001, 0.02)) * finer
+            kinds = uniform(bits, single), uniform(bias_bits, single * kind.scale)
+        largest = 20_000 * 128 if is_wide else 20_000
+        bias = self.rng.integers(-largest, largest, shape[0]).astype(np.int64 if is_wide else np.int32)
+        weight = self.constant(values, kinds[0], IntegerType(bits))
+        return weight, self.constant(bias, kinds[1], IntegerType(bias_bits)) if self.number(0, 3) else None
 
     def conv2d(
         self,
@@ -155,7 +171,8 @@ class RegionBuilder:
         if self.number(0, 1):
             other = self.input(*shape)
         else:
-            other = self.constant(self.rng.integers(-128, 128, shape).astype(np.int8), self.activation(), i8)
+            kind = self.activation()
+            other = self.constant(self.stored(kind, *shape), kind, kind.storage_type)
         kind = self.choice([nn.AddOp, nn.SubOp, nn.MulOp])
         swapped = kind is not nn.SubOp and self.number(0, 1)
         return self.binary(kind, *((other, source) if swapped else (source, other)))
@@ -168,6 +185,9 @@ class RegionBuilder:
         if kind is nn.HardSigmoidOp:
             return self.add(nn.HardSigmoidOp(source, result, 0.2, 0.5))
         return self.add(kind(source, result))
+
+    def requantized(self, source: SSAValue) -> SSAValue:
+        return self.add(RequantizeOp(source, TensorType(self.activation(), source.type.get_shape())))
 
     def reshape(self, source: SSAValue, *shape: int) -> SSAValue:
         return self.add(nn.ReshapeOp(source, TensorType(source.type.element_type, shape)))
@@ -204,6 +224,7 @@ def random_network(builder: RegionBuilder, largest: int = 20) -> list[SSAValue]:
             "flatten": lambda s=source, d=shape: builder.reshape(s, d[0], d[1] * d[2] * d[3]),
         }
         any_rank: dict[str, Callable[[], SSAValue]] = {
+            **({"requantized": lambda s=source: builder.requantized(s)} if builder.bits != (8,) else {}),
             "residual": lambda s=source, o=alike: builder.binary(nn.AddOp, s, builder.choice(o)),
             "unary": lambda s=source: builder.unary(s),
             "broadcast": lambda s=source: builder.broadcast_binary(s),
@@ -220,7 +241,14 @@ def inputs_of(module: ModuleOp, seed: int = 0) -> list[Array]:
     rng = np.random.default_rng(seed)
     main = module.body.block.first_op
     assert isinstance(main, func.FuncOp)
-    return [rng.integers(-128, 128, kind.get_shape()).astype(np.int8) for kind in main.function_type.inputs]
+    return [random_values(rng, kind.element_type, kind.get_shape()) for kind in main.function_type.inputs]
+
+
+def random_values(rng: np.random.Generator, kind: UniformQuantizedType, shape: Sequence[int]) -> Array:
+    """Stored values of a type, all of them as likely."""
+    if kind.storage_type == i8:
+        return rng.integers(-128, 128, shape).astype(np.int8)
+    return rng.integers(-32768, 32768, shape).astype(np.int16)
 
 
 def to_npu(module: ModuleOp, scratchpad: int | None = None) -> npu.ProgramOp:

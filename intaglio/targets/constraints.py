@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from xdsl.dialects.builtin import IntegerType, TensorType
 from xdsl.ir import Operation, SSAValue
 
-from intaglio.dialects import nn
+from intaglio.dialects import nn, quant
 from intaglio.dialects.quant import UniformQuantizedPerAxisType, UniformQuantizedType, requantization_mode
 from intaglio.params import RequantizationMode
+from intaglio.precision import Precision
 from intaglio.targets.target import Target
 
 Check = Callable[[Operation, Target], str | None]
@@ -34,13 +35,28 @@ SUPPORTED: tuple[type[Operation], ...] = (
     nn.MaxPool2dOp,
     nn.AvgPool2dOp,
     nn.ReshapeOp,
+    quant.RequantizeOp,
 )
 """The operations that the accelerator executes, subject to the constraints."""
+
+IN_16_BITS: tuple[type[Operation], ...] = (
+    *LINEAR,
+    *BINARY,
+    nn.ReluOp,
+    nn.ClipOp,
+    *nn.TABLE_OPS,
+    nn.MaxPool2dOp,
+    nn.AvgPool2dOp,
+    nn.ReshapeOp,
+    quant.RequantizeOp,
+)
+"""Those that it executes on values of 16 bits, too."""
 
 LARGEST_DIMENSION = 65_535
 LARGEST_ROW_BYTES = (1 << 20) - 1
 LARGEST_STEP = 255
 LARGEST_DEPTH = 32_768
+LARGEST_WIDE_DEPTH = 65_536
 
 
 @dataclass(frozen=True)
@@ -121,18 +137,33 @@ def _shape(value: SSAValue) -> tuple[int, ...]:
     return tuple(nn.tensor_of(value).get_shape())
 
 
+def _element_bytes(value: SSAValue) -> int:
+    return (_stored_bits(value) or 8) // 8
+
+
 @_constraint()
 def known_operation(op: Operation, target: Target) -> str | None:
     """Operations are of the kinds that the accelerator executes."""
     return None if isinstance(op, SUPPORTED) else op.name
 
 
+def _stored_bits(value: SSAValue) -> int | None:
+    """The width of signed integers that a value is stored in, with one scale for all or one for each channel."""
+    element = nn.tensor_of(value).get_element_type() if isinstance(value.type, TensorType) else value.type
+    if not isinstance(element, UniformQuantizedType | UniformQuantizedPerAxisType):
+        return None
+    return next((bits for bits in (8, 16) if element.storage_type == IntegerType(bits)), None)
+
+
 @_constraint()
-def int8_activations(op: Operation, target: Target) -> str | None:
-    """Activations are int8 tensors quantized per tensor."""
+def integer_activations(op: Operation, target: Target) -> str | None:
+    """Activations are int8 tensors, for most operations also int16 with the zero point 0, quantized per tensor."""
     for value in _activations(op):
         element = nn.tensor_of(value).get_element_type() if isinstance(value.type, TensorType) else value.type
-        if not isinstance(element, UniformQuantizedType) or element.storage_type != IntegerType(8):
+        bits = _stored_bits(value)
+        if not isinstance(element, UniformQuantizedType) or bits is None:
+            return str(element)
+        if bits > 8 and (element.zero_point or not isinstance(op, IN_16_BITS)):
             return str(element)
     return None
 
@@ -144,13 +175,30 @@ def requantization(op: Operation, target: Target) -> str | None:
     return None if mode is RequantizationMode.SHIFT else mode.value
 
 
+@_constraint()
+def precision(op: Operation, target: Target) -> str | None:
+    """Operands are as wide as the target's precisions say."""
+    operands = [_stored_bits(value) or 8 for value in _activations(op)[: -len(op.results)]]
+    widths = {(found.activation_bits, found.weight_bits) for found in map(Precision.parse, target.precisions)}
+    if isinstance(op, LINEAR):
+        stored = _stored_bits(op.weight)
+        named = f"a{operands[0]}w{stored}"
+        return None if stored is None or (operands[0], stored) in widths else named
+    return None if max(operands) in {activations for activations, _ in widths} else f"a{max(operands)}"
+
+
 @_constraint(*LINEAR)
-def int8_weights(op: Operation, target: Target) -> str | None:
-    """Weights are int8, quantized per tensor or per output channel."""
+def integer_weights(op: Operation, target: Target) -> str | None:
+    """Weights are int8 or int16, quantized per tensor or per output channel."""
     assert isinstance(op, LINEAR)
-    element = nn.tensor_of(op.weight).get_element_type()
-    quantized = isinstance(element, UniformQuantizedType | UniformQuantizedPerAxisType)
-    return None if quantized and element.storage_type == IntegerType(8) else str(element)
+    return None if _stored_bits(op.weight) else str(nn.tensor_of(op.weight).get_element_type())
+
+
+@_constraint(nn.LogOp)
+def logarithm(op: Operation, target: Target) -> str | None:
+    """Logarithms are those of int8 values."""
+    bits = _stored_bits(op.operands[0])
+    return None if bits == 8 else f"{bits} bits"
 
 
 @_constraint(*LINEAR)
@@ -171,21 +219,21 @@ def dimensions(op: Operation, target: Target) -> str | None:
     return None
 
 
-@_constraint(*BINARY, nn.ActivationOp)
+@_constraint(*BINARY, nn.ActivationOp, quant.RequantizeOp)
 def rank(op: Operation, target: Target) -> str | None:
     """Elementwise operands have at most 4 dimensions."""
     largest = max(len(_shape(value)) for value in op.operands)
     return None if largest <= 4 else f"rank {largest}"
 
 
-@_constraint(nn.Conv2dOp, nn.PoolOp, *BINARY, nn.ActivationOp)
+@_constraint(nn.Conv2dOp, nn.PoolOp, *BINARY, nn.ActivationOp, quant.RequantizeOp)
 def row_size(op: Operation, target: Target) -> str | None:
     """A row of a feature map, its width with padding times its channels, has at most 1048575 bytes."""
     padding = sum(op.pads.get_values()[1::2]) if isinstance(op, nn.Conv2dOp | nn.PoolOp) else 0
     for value in _activations(op):
         shape = _shape(value)
         width = shape[-2] if len(shape) > 1 else 1
-        if (width + padding) * (shape[-1] if shape else 1) > LARGEST_ROW_BYTES:
+        if (width + padding) * (shape[-1] if shape else 1) * _element_bytes(value) > LARGEST_ROW_BYTES:
             return f"shape {list(shape)}" + (f" and {padding} columns of padding" if padding else "")
     return None
 
@@ -217,16 +265,20 @@ def window_size(op: Operation, target: Target) -> str | None:
     extents = [(taps - 1) * apart + 1 for taps, apart in zip(kernel, dilations, strict=True)]
     # Channels that have nothing to do with each other can be computed one after another.
     together = channels if convolves and not op.is_depthwise else 1
-    needed = min(extents[0], height) * min(extents[1], width) * together
+    needed = min(extents[0], height) * min(extents[1], width) * together * _element_bytes(op.input)
     return None if needed <= target.scratchpad_bytes // 2 else f"{needed} bytes of {target.scratchpad_bytes}"
 
 
 @_constraint(*LINEAR)
 def accumulator_depth(op: Operation, target: Target) -> str | None:
-    """An output element sums at most 32768 products, so that 32-bit accumulators cannot overflow."""
+    """An output element sums at most 32768 products of bytes, or 65536 others, so that no accumulator overflows."""
     assert isinstance(op, LINEAR)
     depth = math.prod(_shape(op.weight)[1:])
-    return None if depth <= LARGEST_DEPTH else f"{depth} (weight {list(_shape(op.weight))})"
+    return (
+        None
+        if depth <= (LARGEST_DEPTH if _element_bytes(op.input) == 1 else LARGEST_WIDE_DEPTH)
+        else f"{depth} (weight {list(_shape(op.weight))})"
+    )
 
 
 @_constraint(nn.AvgPool2dOp)

@@ -15,6 +15,8 @@ from intaglio.targets.target import load_target
 GEN1 = load_target("gen1")
 Q = "!quant.uniform<i8:f32, 0.5>"
 W = "!quant.uniform<i8<-127:127>:f32, 0.5>"
+Q16 = "!quant.uniform<i16:f32, 0.5>"
+W16 = "!quant.uniform<i16<-32767:32767>:f32, 0.5>"
 
 
 def t(*shape: int, kind: str = Q) -> str:
@@ -44,7 +46,7 @@ def messages(arguments: list[str], op: str, mode: str = "shift") -> list[str]:
     """Violations of an operation on %a and %b, where %b is a constant if its type has a storage range."""
     names = dict(zip("ab", arguments, strict=False))
     body = ""
-    if (weight := re.fullmatch(r"tensor<(.*)!quant\.uniform<(i\d)<-.*", names.get("b", ""))) is not None:
+    if (weight := re.fullmatch(r"tensor<(.*)!quant\.uniform<(i\d+)<-.*", names.get("b", ""))) is not None:
         body = f"%b = nn.constant dense<1> : tensor<{weight[1]}{weight[2]}> as {names.pop('b')}\n"
     signature = ", ".join(f"%{name}: {kind}" for name, kind in names.items())
     attributes = f'attributes {{quant.requantization = "{mode}"}}'
@@ -59,17 +61,23 @@ FLOAT = t(4, kind="f32")
 WIDE = t(1, 1, 70_000, 1)
 CASES = {
     "known_operation": ([FLOAT], f"nn.softmax %a axis 0 : ({FLOAT}) -> {FLOAT}", "got nn.softmax"),
-    "int8_activations": (
-        [t(4, kind="!quant.uniform<i16:f32, 0.5>")],
-        f"nn.relu %a : ({t(4, kind='!quant.uniform<i16:f32, 0.5>')}) -> {t(4)}",
-        "got !quant.uniform<i16:f32, 0.5>",
+    "integer_activations": (
+        [t(4, kind="!quant.uniform<i16:f32, 0.5:3>")],
+        f"nn.relu %a : ({t(4, kind='!quant.uniform<i16:f32, 0.5:3>')}) -> {t(4)}",
+        "got !quant.uniform<i16:f32, 0.5:3>",
     ),
     "requantization": ([t(4)], f"nn.relu %a : ({t(4)}) -> {t(4)}", "got tflite"),
-    "int8_weights": (
+    "precision": (
+        [t(1, 4), t(2, 4, kind=W16)],
+        f"nn.dense %a, %b : ({t(1, 4)}, {t(2, 4, kind=W16)}) -> {t(1, 2)}",
+        "got a8w16",
+    ),
+    "integer_weights": (
         [t(1, 4), t(2, 4, kind="!quant.uniform<i4<-7:7>:f32, 0.5>")],
         f"nn.dense %a, %b : ({t(1, 4)}, {t(2, 4, kind='!quant.uniform<i4<-7:7>:f32, 0.5>')}) -> {t(1, 2)}",
         "got !quant.uniform<i4<-7:7>:f32, 0.5>",
     ),
+    "logarithm": ([t(4, kind=Q16)], f"nn.log %a : ({t(4, kind=Q16)}) -> {t(4)}", "got 16 bits"),
     "constant_weights": (
         [t(1, 4), t(2, 4)],
         f"nn.dense %a, %b : ({t(1, 4)}, {t(2, 4)}) -> {t(1, 2)}",
@@ -127,6 +135,13 @@ def test_a_violation_names_the_constraint_and_the_values(name: str):
         elementwise("add", (1, 4), (3, 4), (3, 4)),
         elementwise("mul", (2, 8, 8, 4), (2, 1, 1, 4), (2, 8, 8, 4)),
         elementwise("sub", (3, 4), (), (3, 4)),
+        ([t(4, kind=Q16)], f"nn.tanh %a : ({t(4, kind=Q16)}) -> {t(4)}"),
+        ([t(3, 4), t(4, kind=Q16)], binary("add", t(3, 4), t(4, kind=Q16), t(3, 4, kind=Q16))),
+        ([t(4)], f"quant.requantize %a : {t(4)} to {t(4, kind=Q16)}"),
+        (
+            [t(1, 40_000, kind=Q16), t(1, 40_000, kind=W16)],
+            f"nn.dense %a, %b : ({t(1, 40_000, kind=Q16)}, {t(1, 40_000, kind=W16)}) -> {t(1, 1)}",
+        ),
         ([t(1, 65_535, 1, 16)], f"nn.tanh %a : ({t(1, 65_535, 1, 16)}) -> {t(1, 65_535, 1, 16)}"),
         ([t(1, 1, 1, 2, 3)], f"nn.reshape %a : ({t(1, 1, 1, 2, 3)}) -> {t(6)}"),
         (

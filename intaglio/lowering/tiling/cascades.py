@@ -117,9 +117,10 @@ def _with_retained(layers: Sequence[Layer], internal: set[Tensor], found: Sequen
         for tensor in internal:
             if tensor in stripe.needs:
                 lowest[tensor] = min(stripe.needs[tensor][0], lowest.get(tensor, stripe.needs[tensor][0]))
-            reached = stripe.rows[numbers[tensor]][1]
+            start, reached = stripe.rows[numbers[tensor]]
             if lowest.get(tensor, reached) < reached:
-                needs[tensor] = lowest[tensor], reached
+                # Windows that are further apart than they are long skip rows, which are computed all the same.
+                needs[tensor] = min(lowest[tensor], start), reached
         result.append(Stripe(stripe.rows, needs))
     return result[::-1]
 
@@ -132,7 +133,7 @@ class StripeCosts:
     """Most bytes of each tensor that a stripe needs."""
 
     copied: int
-    """Bytes that are copied from stripe to stripe."""
+    """Elements that are copied from stripe to stripe."""
 
     fills: int
     """How often the array is filled for a tile of a stripe, for each group of output channels."""
@@ -150,8 +151,9 @@ def stripe_costs(
         array_size: `D`.
         tile_rows: accumulator rows of a tile.
     """
-    row_bytes = {source.tensor: source.shape[2] * source.shape[3] for layer in layers for source in layer.sources}
-    row_bytes.update({layer.output: layer.shape[2] * layer.shape[3] for layer in layers})
+    rows = {source.tensor: source.shape[2] * source.shape[3] for layer in layers for source in layer.sources}
+    rows.update({layer.output: layer.shape[2] * layer.shape[3] for layer in layers})
+    row_bytes = {tensor: elements * tensor.element_bytes for tensor, elements in rows.items()}
     sizes: dict[Tensor, int] = {}
     copied, fills = 0, 0
     numbers = {layer.output: number for number, layer in enumerate(layers)}
@@ -159,7 +161,7 @@ def stripe_costs(
         for tensor, (low, high) in stripe.needs.items():
             sizes[tensor] = max(sizes.get(tensor, 0), (high - low) * row_bytes[tensor])
             if tensor in internal:
-                copied += max(0, stripe.rows[numbers[tensor]][0] - low) * row_bytes[tensor]
+                copied += max(0, stripe.rows[numbers[tensor]][0] - low) * rows[tensor]
         for layer, (start, end) in zip(layers, stripe.rows, strict=True):
             if layer.output not in internal:
                 size = (end - start) * row_bytes[layer.output]

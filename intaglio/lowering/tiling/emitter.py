@@ -41,9 +41,13 @@ class View:
     valid_row_bytes: int
     """Bytes from the first column's first channel to the end of the row in the buffer."""
 
+    element_bytes: int = 1
+
     def feature_map(self, pad: int) -> npu.FeatureMap:
         """The view as a feature map; its coordinates start at the region's first row and column."""
-        return npu.FeatureMap(self.offset, self.region.rows, self.valid_row_bytes, self.row_stride, pad)
+        return npu.FeatureMap(
+            self.offset, self.region.rows, self.valid_row_bytes, self.row_stride, pad, self.element_bytes
+        )
 
     def origin(self, y: int, x: int) -> npu.Origin:
         """A row and column of the tensor as coordinates of the feature map."""
@@ -51,12 +55,12 @@ class View:
 
     def placement(self, y: int, x: int, c: int = 0) -> npu.Placement:
         """Where the results for a row, column and channel of the tensor are written."""
-        return npu.Placement(self.at(y, x, c), self.row_stride, self.column_stride)
+        return npu.Placement(self.at(y, x, c), self.row_stride, self.column_stride, self.element_bytes)
 
     def at(self, y: int, x: int, c: int = 0) -> int:
         """Byte of the buffer for a row, column and channel (counted from the region's first) of the tensor."""
         rows, columns = y - self.region.y0, x - self.region.x0
-        return self.offset + rows * self.row_stride + columns * self.column_stride + c
+        return self.offset + rows * self.row_stride + columns * self.column_stride + c * self.element_bytes
 
 
 class Emitter:
@@ -119,45 +123,49 @@ class Emitter:
         for start in range(0, size, piece):
             self.load(source, target, npu.Transfer(start, start, min(piece, size - start)))
 
-    def load_region(self, source: SSAValue, shape: Shape, region: Block) -> View:
+    def load_region(self, source: SSAValue, shape: Shape, region: Block, element_bytes: int = 1) -> View:
         """Load a part of a tensor into a new buffer without gaps."""
-        buffer = self.allocate(region.bytes)
-        self.load(source, buffer, _transfer(shape, region))
-        return compact_view(buffer, region)
+        buffer = self.allocate(region.elements * element_bytes)
+        self.load(source, buffer, _transfer(shape, region, element_bytes))
+        return compact_view(buffer, region, element_bytes)
 
     def store_region(self, view: View, target: SSAValue, shape: Shape) -> None:
         """Store a view without gaps to its place in a tensor in DRAM."""
-        self.store(view.buffer, target, _reversed(_transfer(shape, view.region)))
+        self.store(view.buffer, target, _reversed(_transfer(shape, view.region, view.element_bytes)))
 
 
-def compact_view(buffer: SSAValue, region: Block) -> View:
+def compact_view(buffer: SSAValue, region: Block, element_bytes: int = 1) -> View:
     """A region that fills a buffer of its own."""
-    row = region.columns * region.channels
-    return View(buffer, 0, row, region.channels, region, row)
+    column = region.channels * element_bytes
+    row = region.columns * column
+    return View(buffer, 0, row, column, region, row, element_bytes)
 
 
-def resident_view(buffer: SSAValue, shape: Shape, region: Block) -> View:
+def resident_view(buffer: SSAValue, shape: Shape, region: Block, element_bytes: int = 1) -> View:
     """A region of a tensor that is in the scratchpad as a whole; its rows are complete.
 
     Columns outside the region's can be read, so a window that reaches over its edge needs no padding there.
     """
     _, height, width, channels = shape
     whole_rows = Block(region.n, region.y0, region.y1, 0, width, region.c0, region.c1)
-    offset = (region.n * height + region.y0) * width * channels + region.c0
-    row = width * channels
-    return View(buffer, offset, row, channels, whole_rows, row - region.c0)
+    column, first = channels * element_bytes, region.c0 * element_bytes
+    row = width * column
+    offset = (region.n * height + region.y0) * row + first
+    return View(buffer, offset, row, column, whole_rows, row - first, element_bytes)
 
 
-def _transfer(shape: Shape, region: Block) -> npu.Transfer:
+def _transfer(shape: Shape, region: Block, element_bytes: int) -> npu.Transfer:
     """From a region of a tensor to a buffer of its own."""
     _, height, width, channels = shape
-    start = ((region.n * height + region.y0) * width + region.x0) * channels + region.c0
-    row, run = width * channels, region.columns * region.channels
+    column, part = channels * element_bytes, region.channels * element_bytes
+    start = ((region.n * height + region.y0) * width + region.x0) * column + region.c0 * element_bytes
+    row, run = width * column, region.columns * part
     if region.channels == channels:
-        if region.columns == width and region.bytes <= _LARGEST_LOAD:
-            return npu.Transfer(start, 0, region.bytes)
+        size = region.elements * element_bytes
+        if region.columns == width and size <= _LARGEST_LOAD:
+            return npu.Transfer(start, 0, size)
         return npu.Transfer(start, 0, run, region.rows, row, run)
-    return npu.Transfer(start, 0, region.channels, region.columns, channels, region.channels, region.rows, row, run)
+    return npu.Transfer(start, 0, part, region.columns, column, part, region.rows, row, run)
 
 
 def _reversed(transfer: npu.Transfer) -> npu.Transfer:

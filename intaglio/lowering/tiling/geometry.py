@@ -89,7 +89,7 @@ class Block:
         return self.c1 - self.c0
 
     @property
-    def bytes(self) -> int:
+    def elements(self) -> int:
         """Number of elements."""
         return self.rows * self.columns * self.channels
 

@@ -17,14 +17,15 @@ from xdsl.ir import SSAValue
 
 from intaglio.dialects.npu import Bounds, Scale
 from intaglio.lowering.tiling.geometry import Block, BlockSize, Shape, Window
-from intaglio.targets.instructions import PARAMETER_BYTES, TABLE_ENTRIES
+from intaglio.targets.costs import ElementBytes
+from intaglio.targets.instructions import PARAMETER_BYTES, WIDE_PARAMETER_BYTES
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(eq=False)
 class Tensor:
-    """A feature map: int8, row-major."""
+    """A feature map: int8 or int16, row-major."""
 
     size: int
     """Bytes."""
@@ -46,6 +47,9 @@ class Tensor:
 
     uses: int = 0
     """How many layers read it."""
+
+    element_bytes: int = 1
+    """Bytes of an element."""
 
     @property
     def is_result(self) -> bool:
@@ -87,7 +91,18 @@ class Layer(ABC):
         """The largest number of bytes that a block of some size needs of a source."""
         _, rows, columns, channels = source.shape
         needed = self.window.y.span(size.rows, rows) * self.window.x.span(size.columns, columns)
-        return needed * (min(size.channels, channels) if self.splits_channels else channels)
+        needed *= min(size.channels, channels) if self.splits_channels else channels
+        return needed * source.tensor.element_bytes
+
+    def row_bytes(self, source: Source) -> int:
+        """Bytes of a row of a source."""
+        return source.shape[2] * source.shape[3] * source.tensor.element_bytes
+
+    @property
+    def element_bytes(self) -> ElementBytes:
+        """Bytes of the elements that it works on, for the cost of its instructions."""
+        first, last = self.sources[0].tensor, self.sources[-1].tensor
+        return ElementBytes(first.element_bytes, last.element_bytes, output=self.output.element_bytes)
 
     @property
     def constant_bytes(self) -> int:
@@ -113,11 +128,22 @@ class Layer(ABC):
 
 @dataclass(eq=False)
 class Parameters:
-    """Bias, multiplier and shift of each output channel, int32; the input's zero point is folded into the bias."""
+    """Bias, multiplier and shift of each output channel; the input's zero point is folded into the bias."""
 
     bias: Array
+    """int32, or int64 for sums of 48 bits."""
     multiplier: Array
     shift: Array
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether they are for sums of 48 bits."""
+        return self.bias.dtype == np.int64
+
+    @property
+    def record_bytes(self) -> int:
+        """Bytes of those of one channel."""
+        return WIDE_PARAMETER_BYTES if self.is_wide else PARAMETER_BYTES
 
 
 @dataclass(eq=False)
@@ -125,7 +151,7 @@ class LinearLayer(Layer, ABC):
     """Base of the layers with weights."""
 
     weight: Array
-    """int8, `O, KH, KW, C / groups`."""
+    """int8 or int16, `O, KH, KW, C / groups`."""
 
     parameters: Parameters
     input_zero_point: int
@@ -135,7 +161,13 @@ class LinearLayer(Layer, ABC):
     @property
     def constant_bytes(self) -> int:
         """Bytes of weights and parameters, padding of the tiles left out."""
-        return self.weight.size + PARAMETER_BYTES * self.weight.shape[0]
+        return self.weight.nbytes + self.parameters.record_bytes * self.weight.shape[0]
+
+    @property
+    def element_bytes(self) -> ElementBytes:
+        """Bytes of input, weights, results and parameters."""
+        records = self.parameters.record_bytes
+        return replace(super().element_bytes, weights=self.weight.itemsize, parameters=records)
 
 
 @dataclass(eq=False)
@@ -213,7 +245,15 @@ class TableLayer(Layer):
     @property
     def constant_bytes(self) -> int:
         """Bytes of the table."""
-        return TABLE_ENTRIES
+        return self.table.nbytes
+
+
+@dataclass(eq=False)
+class InterpolatedLayer(TableLayer):
+    """A tensor of two-byte elements between the entries of a table."""
+
+    scale: Scale
+    bounds: Bounds
 
 
 @dataclass(eq=False)

@@ -152,12 +152,13 @@ class MatrixTasks:
         """Multiply a tile with the weights of one piece."""
         y, x = self.layer.window.y, self.layer.window.x
         first = source.origin(tile.y0 * y.stride - y.before + piece.row * y.dilation, tile.x0 * x.stride - x.before)
-        outer = group.channels
+        outer, width = group.channels, piece.weight_bytes
+        row_bytes = outer * width
         self.emitter.task(
             npu.MatrixMultiplyOp,
             [source.buffer, weights],
             map=npu.FeatureMapAttr(source.feature_map(self.layer.input_zero_point)),
-            tiles=npu.WeightTilesAttr(npu.WeightTiles(weights_offset, piece.inner * outer, outer)),
+            tiles=npu.WeightTilesAttr(npu.WeightTiles(weights_offset, piece.inner * row_bytes, row_bytes, width)),
             window=npu.GridAttr(npu.Grid(tile.rows, tile.columns, y.stride, x.stride * source.column_stride)),
             taps=npu.GridAttr(npu.Grid(piece.rows, piece.columns, y.dilation, piece.step)),
             origin=npu.OriginAttr(npu.Origin(first.y0, first.x0 + piece.first_byte)),
@@ -175,6 +176,7 @@ class MatrixTasks:
             npu.RequantizeOp,
             [parameters, output.buffer],
             parameters_offset=parameters_offset,
+            wide=UNIT if self.layer.parameters.is_wide else None,
             placement=npu.PlacementAttr(output.placement(tile.y0, tile.x0, group.first)),
             window=npu.GridAttr(npu.Grid(tile.rows, tile.columns, 1, 1)),
             channels=group.channels,

@@ -10,12 +10,12 @@ from typing import Any, cast
 
 import numpy as np
 from xdsl.dialects import func
-from xdsl.dialects.builtin import TensorType
+from xdsl.dialects.builtin import IntegerType, TensorType
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from intaglio.dialects import nn
 from intaglio.dialects.npu import Bounds, Scale
-from intaglio.dialects.quant import UniformQuantizedPerAxisType, UniformQuantizedType
+from intaglio.dialects.quant import RequantizeOp, UniformQuantizedPerAxisType, UniformQuantizedType
 from intaglio.dialects.weights import array_of
 from intaglio.errors import UserError
 from intaglio.interpreter.table_functions import table_function
@@ -27,6 +27,7 @@ from intaglio.lowering.tiling.layers import (
     ConvertLayer,
     CopyLayer,
     DepthwiseLayer,
+    InterpolatedLayer,
     Layer,
     MatrixLayer,
     MaxPoolLayer,
@@ -38,9 +39,12 @@ from intaglio.lowering.tiling.layers import (
     Tensor,
     as_image,
 )
+from intaglio.lowering.tiling.packing import as_bytes
+from intaglio.numerics.addition import add_headroom_bits
 from intaglio.numerics.clamp import clamp_bounds
 from intaglio.numerics.requantization import add_multipliers, average_multiplier, quantize_multiplier
-from intaglio.numerics.tables import table_int8
+from intaglio.numerics.rescaling import rescaling
+from intaglio.numerics.tables import table_int8, table_int16, table_int16_scale
 
 
 @dataclass
@@ -73,6 +77,13 @@ def quantization_of(value: SSAValue) -> UniformQuantizedType:
     return kind
 
 
+def element_bytes_of(value: SSAValue) -> int:
+    """Bytes that an element of an activation is stored in."""
+    storage = quantization_of(value).storage_type
+    assert isinstance(storage, IntegerType)
+    return storage.width.data // 8
+
+
 def bounds_of(value: SSAValue, clamp: nn.ClampAttr | None) -> Bounds:
     """Smallest and largest stored value of a result, given the fused activation."""
     kind = quantization_of(value)
@@ -102,7 +113,7 @@ class _Reader:
             elif isinstance(op, nn.ReshapeOp):
                 self._tensors[op.result] = self._tensors[op.input]
             elif isinstance(op, nn.ConstantOp):
-                self._define(op.result, op.result).value = array_of(op.value).reshape(-1)
+                self._define_constant(op)
             else:
                 self._layers.append(self._layer(op))
         for index, tensor in enumerate(outputs):
@@ -112,20 +123,27 @@ class _Reader:
         _set_lifetimes(self.network)
 
     def _define(self, value: SSAValue, origin: SSAValue | None) -> Tensor:
-        tensor = Tensor(math.prod(shape_of(value)), origin)
+        width = element_bytes_of(value)
+        tensor = Tensor(math.prod(shape_of(value)) * width, origin, element_bytes=width)
         self._tensors[value] = tensor
         return tensor
+
+    def _define_constant(self, op: nn.ConstantOp) -> None:
+        values = array_of(op.value)
+        tensor = Tensor(values.nbytes, op.result, value=as_bytes(values), element_bytes=values.itemsize)
+        self._tensors[op.result] = tensor
 
     def _append_copies(self, outputs: list[Tensor], inputs: list[Tensor]) -> None:
         """Copy what is an output twice, or is one without being computed, to the outputs that lack it."""
         for tensor in dict.fromkeys(outputs):
             for index in tensor.outputs[1 if tensor.is_result else 0 :]:
-                shape = as_image((tensor.size,))
+                width = tensor.element_bytes
+                shape = as_image((tensor.size // width,))
                 producer = next((i for i, layer in enumerate(self._layers) if layer.output is tensor), None)
                 position = len(self._layers) if producer is None else producer + 1
                 location = self._layers[producer].location if producer is not None else _location(tensor)
-                copy = CopyLayer(location, (Source(tensor, shape),), Tensor(tensor.size, outputs=[index]), shape)
-                self._layers.insert(position, copy)
+                target = Tensor(tensor.size, outputs=[index], element_bytes=width)
+                self._layers.insert(position, CopyLayer(location, (Source(tensor, shape),), target, shape))
 
     def _source(self, value: SSAValue, shape: Shape) -> Source:
         return Source(self._tensors[value], shape)
@@ -184,11 +202,13 @@ def _constant(value: SSAValue) -> Array:
 def _parameters(op: nn.Conv2dOp | nn.DenseOp, weight: Array) -> Parameters:
     """Per-channel parameters with the input's zero point folded into the bias: `b - z_x * sum(w)`, modulo 2**32."""
     kind, result, channels = quantization_of(op.input), quantization_of(op.result), weight.shape[0]
-    multiplier, shift = quantize_multiplier(kind.scale * _weight_scales(op.weight) / result.scale)
+    is_wide = element_bytes_of(op.input) > 1
+    ratio = kind.scale * _weight_scales(op.weight) / result.scale
+    multiplier, shift = rescaling(wide=is_wide).multiplier(ratio)
     bias = _constant(op.bias).astype(np.int64) if op.bias is not None else np.zeros(channels, np.int64)
     folded = bias - kind.zero_point * weight.reshape(channels, -1).sum(axis=1, dtype=np.int64)
     return Parameters(
-        folded.astype(np.int32),
+        folded if is_wide else folded.astype(np.int32),
         np.broadcast_to(multiplier, channels).astype(np.int32),
         np.broadcast_to(shift, channels).astype(np.int32),
     )
@@ -271,7 +291,8 @@ def _binary_sources(
 def _sum(op: nn.AddOp | nn.SubOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> Layer:
     sources, shape, operands = _binary_sources(op, source)
     a, b, result = (quantization_of(value) for value in (*operands, op.result))
-    numbers = add_multipliers(a.scale, b.scale, result.scale)
+    headroom = add_headroom_bits(*(8 * element_bytes_of(value) for value in operands))
+    numbers = add_multipliers(a.scale, b.scale, result.scale, headroom)
     return SumLayer(
         op.location,
         sources,
@@ -324,17 +345,41 @@ def _clip(op: nn.ReluOp | nn.ClipOp, source: Callable[..., Source], output: Call
 
 def _table(op: nn.ActivationOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> Layer:
     kind, result = quantization_of(op.input), quantization_of(op.result)
-    shape = as_image(shape_of(op.input))
+    shape, function = as_image(shape_of(op.input)), table_function(op)
+    width = element_bytes_of(op.result)
+    if element_bytes_of(op.input) > 1:
+        unit = table_int16_scale(result.scale, 8 * width)
+        table = table_int16(function, kind.scale, unit)
+        # Interpolation leaves seven fraction bits.
+        scale = _scale(unit / result.scale / 128, result.zero_point)
+        bounds = bounds_of(op.result, None)
+        sources = (source(op.input, shape),)
+        return InterpolatedLayer(op.location, sources, output(), shape, table=table, scale=scale, bounds=bounds)
     table = table_int8(
-        table_function(op),
+        function,
         kind.scale,
         kind.zero_point,
         result.scale,
         result.zero_point,
         result.storage_min,
         result.storage_max,
+        dtype=np.dtype(f"i{width}"),
     )
     return TableLayer(op.location, (source(op.input, shape),), output(), shape, table=table)
+
+
+def _requantize(op: RequantizeOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> Layer:
+    kind, result = quantization_of(op.input), quantization_of(op.result)
+    shape = as_image(shape_of(op.input))
+    return ConvertLayer(
+        op.location,
+        (source(op.input, shape),),
+        output(),
+        shape,
+        scale=_scale(kind.scale / result.scale, result.zero_point),
+        input_zero_point=kind.zero_point,
+        bounds=bounds_of(op.result, None),
+    )
 
 
 _READERS: dict[type[Operation], Reader] = {
@@ -347,5 +392,6 @@ _READERS: dict[type[Operation], Reader] = {
     nn.MulOp: _product,
     nn.ReluOp: _clip,
     nn.ClipOp: _clip,
+    RequantizeOp: _requantize,
     **dict.fromkeys(nn.TABLE_OPS, _table),
 }

@@ -1,8 +1,8 @@
 """Constants in the order in which the machine reads them.
 
-The matrix unit reads, at each tap, `inner` bytes of the feature map and a tile of `inner x outer` weights. Bytes
+The matrix unit reads, at each tap, `inner` elements of the feature map and a tile of `inner x outer` weights. Elements
 that are contiguous in the map are one sequence, whether they belong to one column of the kernel or to several: with
-dilation 1 a whole kernel row (`KW * C` bytes) is cut into as few tiles of at most `D` rows as it needs, so that a
+dilation 1 a whole kernel row (`KW * C` elements) is cut into as few tiles of at most `D` rows as it needs, so that a
 convolution of few channels fills the array. Columns apart (dilation, groups) are taps of their own, and the channels
 are cut. Tiles are filled up with zero weights, which make whatever the array reads there harmless.
 """
@@ -16,7 +16,6 @@ import numpy as np
 
 from intaglio.lowering.tiling.geometry import divide_up
 from intaglio.lowering.tiling.layers import Array, MatrixLayer, Parameters
-from intaglio.targets.instructions import PARAMETER_BYTES
 
 LOAD_BYTES = 4096
 """Weights are loaded in runs of about this size: enough to hide the latency of DRAM."""
@@ -42,16 +41,19 @@ class Piece:
     """Bytes from one column to the next."""
 
     inner: int
-    """Bytes read at each tap."""
+    """Elements read at each tap."""
+
+    weight_bytes: int = 1
+    """Bytes of a weight."""
 
     def size(self, outer: int) -> int:
         """Bytes of its tiles."""
-        return self.rows * self.columns * self.inner * outer
+        return self.rows * self.columns * self.inner * outer * self.weight_bytes
 
     def columns_of(self, part: int, parts: int, outer: int) -> Piece:
         """A part of a piece of one row, cut into `parts` of as many columns as the rounding allows."""
         first, end = (self.columns * number // parts for number in (part, part + 1))
-        start = self.offset + first * self.inner * outer
+        start = self.offset + first * self.inner * outer * self.weight_bytes
         return replace(self, offset=start, columns=end - first, first_byte=self.first_byte + first * self.step)
 
 
@@ -97,9 +99,17 @@ class PackedWeights:
 
 
 def parameter_bytes(parameters: Parameters, first: int, end: int) -> Array:
-    """The records of some channels: bias, multiplier, shift as little-endian i32."""
-    columns = (parameters.bias, parameters.multiplier, parameters.shift)
-    return np.stack([column[first:end] for column in columns], axis=1).astype("<i4").reshape(-1).view(np.int8)
+    """The records of some channels: bias, multiplier, shift as little-endian integers."""
+    kind = [("bias", "<i8" if parameters.is_wide else "<i4"), ("multiplier", "<i4"), ("shift", "<i4")]
+    records = np.empty(end - first, kind)
+    for name, _ in kind:
+        records[name] = getattr(parameters, name)[first:end]
+    return records.view(np.int8)
+
+
+def as_bytes(weights: Array) -> Array:
+    """The bytes of int8 or int16 weights."""
+    return np.ascontiguousarray(weights, f"<i{weights.itemsize}").reshape(-1).view(np.int8)
 
 
 def pack_matrix(layer: MatrixLayer, array_rows: int, array_size: int, largest: int) -> PackedWeights:
@@ -114,6 +124,7 @@ def pack_matrix(layer: MatrixLayer, array_rows: int, array_size: int, largest: i
     weight, groups = bundle_groups(layer.weight, layer.groups, array_rows, array_size)
     outputs, kernel_rows, kernel_columns, channels = weight.shape
     per_group = outputs // groups
+    element_bytes = layer.sources[0].tensor.element_bytes
     contiguous = groups == 1 and (layer.window.x.dilation == 1 or kernel_columns == 1)
     chunks: list[Array] = []
     packed: list[OutputGroup] = []
@@ -131,18 +142,18 @@ def pack_matrix(layer: MatrixLayer, array_rows: int, array_size: int, largest: i
             else:
                 step = layer.window.x.dilation * channels * groups
                 inner = divide_up(channels, divide_up(channels, array_rows))
-                runs = [(byte, kernel[:, :, byte : byte + inner]) for byte in range(0, channels, inner)]
+                runs = [(first, kernel[:, :, first : first + inner]) for first in range(0, channels, inner)]
             pieces: list[Piece] = []
             tiles: list[Array] = []
             offset = 0
-            limit = largest if kernel.size + PARAMETER_BYTES * outer <= largest else largest // 2
+            limit = largest if kernel.nbytes + layer.parameters.record_bytes * outer <= largest else largest // 2
             for byte, run in runs:
                 tile, inner = _as_tiles(run, array_rows)
-                first_byte = byte + group * channels
-                for piece in _pieces(tile.shape[:2], inner, outer, limit, step or inner, first_byte):
-                    pieces.append(replace(piece, offset=piece.offset + offset))
-                offset += tile.size
-                tiles.append(tile.reshape(-1))
+                first_byte, apart = ((byte + group * channels) * element_bytes, (step or inner) * element_bytes)
+                whole = Piece(offset, 0, tile.shape[0], tile.shape[1], first_byte, apart, inner, tile.itemsize)
+                pieces += _cut(whole, outer, limit)
+                offset += tile.nbytes
+                tiles.append(as_bytes(tile))
             parameters = parameter_bytes(layer.parameters, first, end)
             chunks += [parameters, *tiles]
             weights = position + parameters.size
@@ -157,26 +168,25 @@ def _as_tiles(run: Array, array_rows: int) -> tuple[Array, int]:
     cuts = divide_up(depth, array_rows)
     inner = divide_up(depth, cuts)
     if cuts * inner != depth:
-        run = np.concatenate((run, np.zeros((kernel_rows, kernel_columns, cuts * inner - depth, outer), np.int8)), 2)
+        run = np.concatenate((run, np.zeros((kernel_rows, kernel_columns, cuts * inner - depth, outer), run.dtype)), 2)
     return np.ascontiguousarray(run).reshape(kernel_rows, kernel_columns * cuts, inner, outer), inner
 
 
-def _pieces(taps: tuple[int, ...], inner: int, outer: int, largest: int, step: int, first_byte: int) -> Iterator[Piece]:
-    """Cut the taps `rows x columns` of a run into pieces of at most `largest` bytes: by rows, then by columns."""
-    rows, columns = taps
-    tile = inner * outer
+def _cut(whole: Piece, outer: int, largest: int) -> Iterator[Piece]:
+    """Cut the taps of a run into pieces of at most `largest` bytes: by rows, then by columns."""
+    rows, columns, step = whole.rows, whole.columns, whole.step
+    tile = whole.inner * outer * whole.weight_bytes
     rows_at_once = min(rows, max(1, largest // (columns * tile)))
     columns_at_once = columns if columns * tile <= largest else max(1, largest // tile)
     for row in range(0, rows, rows_at_once):
         for column in range(0, columns, columns_at_once):
-            yield Piece(
-                (row * columns + column) * tile,
-                row,
-                min(rows_at_once, rows - row),
-                min(columns_at_once, columns - column),
-                first_byte + column * step,
-                step,
-                inner,
+            yield replace(
+                whole,
+                offset=whole.offset + (row * columns + column) * tile,
+                row=row,
+                rows=min(rows_at_once, rows - row),
+                columns=min(columns_at_once, columns - column),
+                first_byte=whole.first_byte + column * step,
             )
 
 
@@ -198,19 +208,13 @@ def bundle_groups(weight: Array, groups: int, array_rows: int, array_size: int) 
     bundle = next((size for size in range(min(most, groups), 1, -1) if groups % size == 0), 1)
     if bundle == 1:
         return weight, groups
-    joined = np.zeros((outputs, kernel_rows, kernel_columns, bundle, channels), np.int8)
+    joined = np.zeros((outputs, kernel_rows, kernel_columns, bundle, channels), weight.dtype)
     output = np.arange(outputs, dtype=np.int64)
     joined[output, :, :, output // per_group % bundle] = weight
     return joined.reshape(outputs, kernel_rows, kernel_columns, bundle * channels), groups // bundle
 
 
 def depthwise_bytes(weight: Array, parameters: Parameters) -> Array:
-    """Parameters of all channels, then one byte a channel for each tap."""
-    channels = weight.shape[0]
-    taps = np.moveaxis(weight[..., 0], 0, -1).reshape(-1)
-    return np.concatenate((parameter_bytes(parameters, 0, channels), taps))
-
-
-def depthwise_weights_offset(channels: int) -> int:
-    """Where the taps start in `depthwise_bytes`."""
-    return channels * PARAMETER_BYTES
+    """Parameters of all channels, then one weight a channel for each tap."""
+    taps = np.moveaxis(weight[..., 0], 0, -1)
+    return np.concatenate((parameter_bytes(parameters, 0, weight.shape[0]), as_bytes(taps)))

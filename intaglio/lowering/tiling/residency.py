@@ -397,7 +397,7 @@ class _Planner:
         """Bytes of the buffers of one block."""
         total = sum(aligned(layer.region_bytes(layer.sources[index], size)) for index in self._streamed(layer))
         if layer.output not in self.resident and not isinstance(layer, CopyLayer):
-            total += aligned(size.rows * size.columns * size.channels)
+            total += aligned(size.rows * size.columns * size.channels * layer.output.element_bytes)
         return total
 
     def plan(self, index: int) -> LayerPlan:
@@ -432,7 +432,7 @@ class _Planner:
     def _choose_size(self, layer: Layer, room: int) -> BlockSize | None:
         """The largest blocks of which two fit the room; one, if two would be all overlap of windows; None if none."""
         _, rows, columns, channels = layer.shape
-        if max(source.shape[2] * source.shape[3] for source in layer.sources) > LARGEST_ROW_BYTES:
+        if max(map(layer.row_bytes, layer.sources)) > LARGEST_ROW_BYTES:
             columns = max(1, columns // 2)
         widest = min(columns, LARGEST_BLOCK)
         whole = BlockSize(min(rows, LARGEST_BLOCK), widest, channels)
@@ -460,6 +460,7 @@ class _Planner:
 def _small_block(layer: Layer, limit: int) -> BlockSize:
     """A block of about `limit` bytes of output, or of as many positions as are worthwhile if they are fewer."""
     _, rows, columns, channels = layer.shape
+    limit //= layer.output.element_bytes
     if layer.splits_channels:
         channels = min(channels, limit)
     columns = max(1, min(columns, limit // channels))
@@ -483,10 +484,8 @@ def _can_stay(tensor: Tensor, layers: list[Layer]) -> bool:
     """Whether a tensor may stay: constants are loaded where they are used, copies only pass through."""
     if tensor.value is not None or any(isinstance(layer, CopyLayer) and layer.output is tensor for layer in layers):
         return False
-    rows = [source for layer in layers for source in layer.sources if source.tensor is tensor]
-    return all(source.shape[2] * source.shape[3] <= LARGEST_ROW_BYTES for source in rows) and (
-        tensor.uses > 0 or bool(tensor.outputs)
-    )
+    rows = [layer.row_bytes(source) for layer in layers for source in layer.sources if source.tensor is tensor]
+    return all(size <= LARGEST_ROW_BYTES for size in rows) and (tensor.uses > 0 or bool(tensor.outputs))
 
 
 def _replaceable_operands(layers: Sequence[Layer]) -> dict[int, Tensor]:

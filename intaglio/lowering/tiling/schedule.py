@@ -16,7 +16,7 @@ from intaglio.lowering.tiling.geometry import Block
 from intaglio.lowering.tiling.layers import CopyLayer, DepthwiseLayer, Layer, MatrixLayer, Source, TableLayer, Tensor
 from intaglio.lowering.tiling.matrix import Accumulators, LoadedSlice, MatrixTasks, largest_run, slice_run
 from intaglio.lowering.tiling.network import Network
-from intaglio.lowering.tiling.packing import OutputGroup, PackedWeights, depthwise_bytes, pack_matrix
+from intaglio.lowering.tiling.packing import OutputGroup, PackedWeights, as_bytes, depthwise_bytes, pack_matrix
 from intaglio.lowering.tiling.residency import CascadePlan, LayerPlan, Machine, Plan, Weights, plan_network
 from intaglio.lowering.tiling.vector import Constants, VectorTasks, copy_rows, vector_layer_cycles
 from intaglio.targets.target import Target
@@ -178,20 +178,22 @@ class _Scheduler:
         """What a block needs of a source, in the scratchpad."""
         region = layer.region(source, block)
         if source.tensor in self.plan.resident:
-            return resident_view(self.buffer(source.tensor), source.shape, region)
+            return resident_view(self.buffer(source.tensor), source.shape, region, source.tensor.element_bytes)
         key = (source.tensor, region)
         if key not in self._loaded:
             # Of each tensor the last region is kept: operands that are broadcast need it for all blocks.
             for other in [other for other in self._loaded if other[0] is source.tensor]:
                 del self._loaded[other]
-            self._loaded[key] = self.emitter.load_region(self.home(source.tensor), source.shape, region)
+            home, width = self.home(source.tensor), source.tensor.element_bytes
+            self._loaded[key] = self.emitter.load_region(home, source.shape, region, width)
         return self._loaded[key]
 
     def _output(self, layer: Layer, block: Block) -> View:
         """Where the results of a block go."""
+        width = layer.output.element_bytes
         if layer.output in self.plan.resident:
-            return resident_view(self.buffer(layer.output), layer.shape, block)
-        return compact_view(self.emitter.allocate(block.bytes), block)
+            return resident_view(self.buffer(layer.output), layer.shape, block, width)
+        return compact_view(self.emitter.allocate(block.elements * width), block, width)
 
     def _finish(self, layer: Layer, view: View) -> None:
         """Store the results of a block, if they do not stay."""
@@ -230,7 +232,7 @@ class _Scheduler:
         if isinstance(layer, DepthwiseLayer):
             return self.emitter.constant(name, depthwise_bytes(layer.weight, layer.parameters))
         if isinstance(layer, TableLayer):
-            return self.emitter.constant(name, layer.table)
+            return self.emitter.constant(name, as_bytes(layer.table))
         if isinstance(layer, MatrixLayer):
             return self.emitter.constant(name, self.packed.packed[layer].data)
         return None
@@ -277,7 +279,7 @@ class _Scheduler:
         taps = groups[0].pieces[0].columns
         fill = target.array_rows * (target.fill_cycles_per_row + 1)
         making = vector_layer_cycles(producer, target)
-        using = len(groups) * taps * max(positions, target.array_rows)
+        using = len(groups) * taps * max(positions * layer.element_bytes.steps, target.array_rows)
         return max(1, min(taps, _CHUNKS, int((making - using) // (len(groups) * fill)) + 1))
 
     def _compute_slice(
@@ -375,17 +377,18 @@ class CascadeEmitter:
     def _output(self, layer: Layer, stripe: Stripe, block: Block) -> View:
         """Where the new rows of a layer go: for tensors of the cascade, after those that are needed again."""
         tensor = layer.output
+        width = tensor.element_bytes
         if tensor in self._cascade.internal:
             first, end = stripe.needs.get(tensor, (block.y0, block.y1))
             region = replace(block, y0=first, y1=max(end, block.y1))
-            view = compact_view(self._emitter.allocate(region.bytes), region)
+            view = compact_view(self._emitter.allocate(region.elements * width), region, width)
             if first < block.y0:
                 copy_rows(self._emitter, self._stripes[tensor], view, replace(block, y0=first, y1=block.y0))
             self._stripes[tensor] = view
             return view
         if tensor in self._scheduler.plan.resident:
-            return resident_view(self._scheduler.buffer(tensor), layer.shape, block)
-        return compact_view(self._emitter.allocate(block.bytes), block)
+            return resident_view(self._scheduler.buffer(tensor), layer.shape, block, width)
+        return compact_view(self._emitter.allocate(block.elements * width), block, width)
 
     def _source(self, layer: Layer, source: Source, stripe: Stripe, block: Block) -> View:
         """What some rows need of a source."""
@@ -394,11 +397,12 @@ class CascadeEmitter:
             return self._stripes[tensor]
         region = layer.region(source, block)
         if tensor in self._scheduler.plan.resident:
-            return resident_view(self._scheduler.buffer(tensor), source.shape, region)
+            return resident_view(self._scheduler.buffer(tensor), source.shape, region, tensor.element_bytes)
         if tensor not in self._loaded or not _covers(self._loaded[tensor].region, region):
             first, end = stripe.needs[tensor]
             whole = Block(region.n, first, end, 0, source.shape[2], 0, source.shape[3])
-            self._loaded[tensor] = self._emitter.load_region(self._scheduler.home(tensor), source.shape, whole)
+            home = self._scheduler.home(tensor)
+            self._loaded[tensor] = self._emitter.load_region(home, source.shape, whole, tensor.element_bytes)
         return self._loaded[tensor]
 
 

@@ -9,25 +9,25 @@ from typing import Any
 from xdsl.ir import Attribute, SSAValue
 
 from intaglio.dialects import npu
-from intaglio.lowering.tiling.emitter import Emitter, View
+from intaglio.lowering.tiling.emitter import UNIT, Emitter, View
 from intaglio.lowering.tiling.geometry import Block, Shape, Window, divide_up, parts
 from intaglio.lowering.tiling.layers import (
     LARGEST_CHANNELS,
     AveragePoolLayer,
     ConvertLayer,
     DepthwiseLayer,
+    InterpolatedLayer,
     Layer,
     MaxPoolLayer,
     ProductLayer,
     SumLayer,
     TableLayer,
 )
-from intaglio.lowering.tiling.packing import depthwise_weights_offset
 from intaglio.targets.costs import vector_cost
-from intaglio.targets.instructions import TABLE_ENTRIES
 from intaglio.targets.target import Target
 
-FULL = npu.Bounds(-128, 127)
+SMALLEST_PAD = -128
+"""The padding that never is the largest element, whatever the width."""
 
 _TILE_CYCLES = 1024
 """About how long a tile takes: short enough for tiles of neighbouring layers to take turns, long against its start."""
@@ -73,7 +73,8 @@ class VectorTasks:
         size, window = self.target.array_size, self.layer.window
         taps = window.y.kernel * window.x.kernel
         kind = _KINDS[type(self.layer)]
-        row = vector_cost(kind, block.columns, min(size, block.channels), taps, self.target).work_cycles
+        channels, elements = min(size, block.channels), self.layer.element_bytes
+        row = vector_cost(kind, block.columns, channels, taps, self.target, elements).work_cycles
         groups = divide_up(block.channels, size)
         rows = max(1, min(block.rows, _TILE_CYCLES // row))
         if groups > 1 and self.layer.splits_channels and (self.keeps_channels or rows == 1):
@@ -101,21 +102,21 @@ class VectorTasks:
             block: the block.
             whole: load those of all channels.
         """
-        if not isinstance(self.layer, DepthwiseLayer):
-            return Constants(self.emitter.load_run(constant, 0, TABLE_ENTRIES), 0, 0, 0)
-        channels = self.layer.shape[3]
-        taps = self.layer.window.y.kernel * self.layer.window.x.kernel
-        weights = depthwise_weights_offset(channels)
-        if whole or block.channels == channels:
-            buffer = self.emitter.load_run(constant, 0, weights + taps * channels)
-            return Constants(buffer, 0, weights, channels)
-        part = depthwise_weights_offset(block.channels)
-        buffer = self.emitter.allocate(part + taps * block.channels)
-        start = depthwise_weights_offset(block.c0)
-        self.emitter.load(constant, buffer, npu.Transfer(start, 0, part))
-        runs = npu.Transfer(weights + block.c0, part, block.channels, taps, channels, block.channels)
+        layer = self.layer
+        if not isinstance(layer, DepthwiseLayer):
+            return Constants(self.emitter.load_run(constant, 0, layer.constant_bytes), 0, 0, 0)
+        record, width = layer.parameters.record_bytes, layer.weight.itemsize
+        taps = layer.window.y.kernel * layer.window.x.kernel
+        weights, row = layer.shape[3] * record, layer.shape[3] * width
+        if whole or block.channels == layer.shape[3]:
+            buffer = self.emitter.load_run(constant, 0, weights + taps * row)
+            return Constants(buffer, 0, weights, row)
+        part, part_row = block.channels * record, block.channels * width
+        buffer = self.emitter.allocate(part + taps * part_row)
+        self.emitter.load(constant, buffer, npu.Transfer(block.c0 * record, 0, part))
+        runs = npu.Transfer(weights + block.c0 * width, part, part_row, taps, row, part_row)
         self.emitter.load(constant, buffer, runs)
-        return Constants(buffer, 0, part, block.channels, block.c0)
+        return Constants(buffer, 0, part, part_row, block.c0)
 
     def compute(self, sources: list[View], output: View, block: Block, constants: Constants | None) -> None:
         """Compute a block."""
@@ -130,18 +131,19 @@ class VectorTasks:
         output: View,
         tile: Block,
         pad: int = 0,
-        **properties: Attribute | int,
+        **properties: Attribute | int | None,
     ) -> None:
         """Append a task for a tile, with what all tasks on a feature map have."""
         y, x = self.layer.window.y, self.layer.window.x
         origin = source.origin(tile.y0 * y.stride - y.before, tile.x0 * x.stride - x.before)
+        first = (tile.c0 - source.region.c0) * source.element_bytes
         self.emitter.task(
             kind,
             [source.buffer, *operands, output.buffer],
             map=npu.FeatureMapAttr(source.feature_map(pad)),
             placement=npu.PlacementAttr(output.placement(tile.y0, tile.x0, tile.c0 - output.region.c0)),
             window=npu.GridAttr(npu.Grid(tile.rows, tile.columns, y.stride, x.stride * source.column_stride)),
-            origin=npu.OriginAttr(npu.Origin(origin.y0, origin.x0 + tile.c0 - source.region.c0)),
+            origin=npu.OriginAttr(npu.Origin(origin.y0, origin.x0 + first)),
             channels=tile.channels,
             **properties,
         )
@@ -165,27 +167,35 @@ def copy_rows(emitter: Emitter, source: View, target: View, rows: Block) -> None
         target: likewise.
         rows: which.
     """
-    size = rows.columns * rows.channels
+    size, width = rows.columns * rows.channels, source.element_bytes
     run = next(size // count for count in range(1, size + 1) if size % count == 0 and size // count <= LARGEST_CHANNELS)
+    runs, step = rows.rows * size // run, run * width
     emitter.task(
         npu.ConvertOp,
         [source.buffer, target.buffer],
-        map=npu.FeatureMapAttr(npu.FeatureMap(source.at(rows.y0, rows.x0), rows.rows * size // run, run, run, 0)),
-        placement=npu.PlacementAttr(npu.Placement(target.at(rows.y0, rows.x0), run, run)),
-        window=npu.GridAttr(npu.Grid(rows.rows * size // run, 1, 1, run)),
+        map=npu.FeatureMapAttr(npu.FeatureMap(source.at(rows.y0, rows.x0), runs, step, step, 0, width)),
+        placement=npu.PlacementAttr(npu.Placement(target.at(rows.y0, rows.x0), step, step, width)),
+        window=npu.GridAttr(npu.Grid(runs, 1, 1, step)),
         origin=npu.OriginAttr(npu.Origin(0, 0)),
         channels=run,
         result_scale=npu.ScaleAttr(IDENTITY),
         input_zero_point=0,
-        bounds=npu.BoundsAttr(FULL),
+        bounds=npu.BoundsAttr(full_bounds(width)),
     )
+
+
+def full_bounds(element_bytes: int) -> npu.Bounds:
+    """The bounds that limit nothing."""
+    limit = 1 << (8 * element_bytes - 1)
+    return npu.Bounds(-limit, limit - 1)
 
 
 def vector_layer_cycles(layer: Layer, target: Target) -> int:
     """Cycles of the vector unit for a whole layer."""
     taps = layer.window.y.kernel * layer.window.x.kernel
     images, rows, columns, channels = layer.shape
-    return vector_cost(_KINDS[type(layer)], images * rows * columns, channels, taps, target).work_cycles
+    positions = images * rows * columns
+    return vector_cost(_KINDS[type(layer)], positions, channels, taps, target, layer.element_bytes).work_cycles
 
 
 def _operand(view: View, shape: Shape, tile: Block) -> npu.OperandAttr:
@@ -199,6 +209,7 @@ def _operand(view: View, shape: Shape, tile: Block) -> npu.OperandAttr:
             view.row_stride if rows > 1 else 0,
             view.column_stride if columns > 1 else 0,
             1 if channels > 1 else 0,
+            view.element_bytes,
         )
     )
 
@@ -206,7 +217,7 @@ def _operand(view: View, shape: Shape, tile: Block) -> npu.OperandAttr:
 def _depthwise(tasks: VectorTasks, sources: list[View], output: View, tile: Block, loaded: Constants | None) -> None:
     layer = tasks.layer
     assert isinstance(layer, DepthwiseLayer) and loaded is not None
-    first = tile.c0 - loaded.first_channel
+    first, width = tile.c0 - loaded.first_channel, layer.weight.itemsize
     tasks.emit(
         npu.DepthwiseOp,
         [loaded.buffer, loaded.buffer],
@@ -214,8 +225,9 @@ def _depthwise(tasks: VectorTasks, sources: list[View], output: View, tile: Bloc
         output,
         tile,
         layer.input_zero_point,
-        tap_weights=npu.TapWeightsAttr(npu.TapWeights(loaded.weights + first, loaded.tap_stride)),
-        parameters_offset=loaded.parameters + depthwise_weights_offset(first),
+        tap_weights=npu.TapWeightsAttr(npu.TapWeights(loaded.weights + first * width, loaded.tap_stride, width)),
+        parameters_offset=loaded.parameters + first * layer.parameters.record_bytes,
+        wide=UNIT if layer.parameters.is_wide else None,
         taps=tasks.taps(sources[0]),
         zero_point=layer.zero_point,
         bounds=npu.BoundsAttr(layer.bounds),
@@ -223,8 +235,8 @@ def _depthwise(tasks: VectorTasks, sources: list[View], output: View, tile: Bloc
 
 
 def _max_pool(tasks: VectorTasks, sources: list[View], output: View, tile: Block, loaded: Constants | None) -> None:
-    taps, bounds = tasks.taps(sources[0]), npu.BoundsAttr(FULL)
-    tasks.emit(npu.MaxOp, [], sources[0], output, tile, FULL.low, taps=taps, bounds=bounds)
+    taps, bounds = tasks.taps(sources[0]), npu.BoundsAttr(full_bounds(output.element_bytes))
+    tasks.emit(npu.MaxOp, [], sources[0], output, tile, SMALLEST_PAD, taps=taps, bounds=bounds)
 
 
 def _average_pool(tasks: VectorTasks, sources: list[View], output: View, tile: Block, loaded: Constants | None) -> None:
@@ -302,7 +314,22 @@ def _lookup(tasks: VectorTasks, sources: list[View], output: View, tile: Block, 
         output,
         tile,
         table_offset=0,
-        bounds=npu.BoundsAttr(FULL),
+        bounds=npu.BoundsAttr(full_bounds(output.element_bytes)),
+    )
+
+
+def _interpolate(tasks: VectorTasks, sources: list[View], output: View, tile: Block, loaded: Constants | None) -> None:
+    layer = tasks.layer
+    assert isinstance(layer, InterpolatedLayer) and loaded is not None
+    tasks.emit(
+        npu.InterpolateOp,
+        [loaded.buffer],
+        sources[0],
+        output,
+        tile,
+        table_offset=0,
+        result_scale=npu.ScaleAttr(layer.scale),
+        bounds=npu.BoundsAttr(layer.bounds),
     )
 
 
@@ -314,6 +341,7 @@ _KINDS: dict[type[Layer], str] = {
     ProductLayer: "multiply",
     ConvertLayer: "convert",
     TableLayer: "lookup",
+    InterpolatedLayer: "interpolate",
 }
 """The instruction of each kind of layer."""
 
@@ -325,4 +353,5 @@ _FAMILIES: dict[type[Layer], Callable[[VectorTasks, list[View], View, Block, Con
     ProductLayer: _product,
     ConvertLayer: _convert,
     TableLayer: _lookup,
+    InterpolatedLayer: _interpolate,
 }

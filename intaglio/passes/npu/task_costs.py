@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import cast
 
 from intaglio.dialects import npu
-from intaglio.targets.costs import Cost, multiply_cost, run_bursts, transfer_cost, vector_cost
+from intaglio.targets.costs import Cost, ElementBytes, multiply_cost, run_bursts, transfer_cost, vector_cost
+from intaglio.targets.instructions import PARAMETER_BYTES, WIDE_PARAMETER_BYTES
 from intaglio.targets.target import Target
 
 
@@ -22,9 +23,20 @@ def cost_of(task: npu.TaskOp, target: Target) -> Cost:
         return transfer_cost(transfer.bytes, bursts, target, is_load=isinstance(task, npu.LoadOp))
     if isinstance(task, npu.MatrixMultiplyOp):
         inner, outer = task.inner.value.data, task.outer.value.data
-        return multiply_cost(task.window.data.size, task.taps.data.size, inner, outer, target)
+        elements = ElementBytes(input=task.map.data.element_bytes, weights=task.tiles.data.element_bytes)
+        return multiply_cost(task.window.data.size, task.taps.data.size, inner, outer, target, elements)
     kind = task.name.partition(".")[2]
-    if isinstance(task, npu.RequantizeOp):
-        return vector_cost(kind, task.window.data.size, task.channels.value.data, 1, target)
-    vector = cast(npu.MapTaskOp, task)
-    return vector_cost(kind, vector.window.data.size, vector.channels.value.data, vector.tap_grid.size, target)
+    taps = 1 if isinstance(task, npu.RequantizeOp) else cast(npu.MapTaskOp, task).tap_grid.size
+    vector = cast("npu.RequantizeOp | npu.MapTaskOp", task)
+    return vector_cost(kind, vector.window.data.size, vector.channels.value.data, taps, target, _element_bytes(vector))
+
+
+def _element_bytes(task: npu.RequantizeOp | npu.MapTaskOp) -> ElementBytes:
+    is_wide = isinstance(task, npu.RequantizeOp | npu.DepthwiseOp) and task.wide is not None
+    return ElementBytes(
+        input=1 if isinstance(task, npu.RequantizeOp) else task.map.data.element_bytes,
+        operand=task.operand.data.element_bytes if isinstance(task, npu.BinaryTaskOp) else 1,
+        weights=task.tap_weights.data.element_bytes if isinstance(task, npu.DepthwiseOp) else 1,
+        output=task.placement.data.element_bytes,
+        parameters=WIDE_PARAMETER_BYTES if is_wide else PARAMETER_BYTES,
+    )
