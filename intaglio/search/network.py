@@ -17,10 +17,12 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation, SSAValue
 
 from intaglio.analysis.metrics import Criterion, GroundTruth
+from intaglio.dialects.quant import QuantizeCastOp
 from intaglio.errors import UserError
 from intaglio.executor import Executor
 from intaglio.frontend.exporter import main_function
 from intaglio.passes.calibration.float_graph import FloatGraph
+from intaglio.passes.quantization.memory import Memory, remembering
 from intaglio.passes.quantization.node_settings import set_config
 from intaglio.precision import NodeConfig, Precision
 from intaglio.remarks import collecting
@@ -35,8 +37,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Quantize = Callable[[ModuleOp], None]
 """Quantizes a calibrated module in place, by the precisions written on its operations."""
 
-_PART = 100
-"""Samples that are run together, after which an evaluation may stop."""
+_PART = 64
+"""Samples that are run together, after which an evaluation may stop; as many as the executor takes at once."""
 
 _CACHE_BYTES = 768 << 20
 
@@ -95,6 +97,7 @@ class NetworkEvaluator:
         self._data, self._analysis = data, analysis_data
         self._criterion = criterion
         self._numbers = ValueNumbers()
+        self._memory: Memory = {}
         self._cache = ArrayCache(cache_bytes)
         self._float = FloatGraph(module)
         self._references: dict[int, list[Array]] = {}
@@ -122,7 +125,8 @@ class NetworkEvaluator:
     def quantized(self, choice: Choice) -> ModuleOp:
         """The network with a precision for each group."""
         module = with_precisions(self._module, [self._precisions[index] for index in choice], self._places)
-        self._quantize(module)
+        with remembering(self._memory):
+            self._quantize(module)
         return module
 
     def float_score(self) -> float:
@@ -243,7 +247,7 @@ class _Variant:
                     waiting.extend(owner.operands)
             else:
                 given[value] = self._feed(value, feeds)
-        kept = [op.results[0] for op in computed if macs_of(op) or len(op.operands) > 1]
+        kept = [op.results[0] for op in computed if len(op.operands) > 1 or isinstance(op, QuantizeCastOp)]
         count = len(next(iter(feeds.values())))
         self.macs += count * sum(map(macs_of, computed))
         result = self._executor.run_from({**given}, watched=kept) if computed else None

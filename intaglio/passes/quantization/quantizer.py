@@ -27,7 +27,7 @@ from intaglio.dialects.quant import (
     storage_dtype,
     uniform,
 )
-from intaglio.dialects.weights import WeightsAttr, array_of, constant_attr
+from intaglio.dialects.weights import Constant, WeightsAttr, array_of, constant_attr
 from intaglio.errors import UserError
 from intaglio.ir.locations import describe, describe_value, where
 from intaglio.numerics.bfloat16 import round_to_bfloat16
@@ -46,6 +46,7 @@ from intaglio.passes.quantization.coverage import (
     shares_parameters,
 )
 from intaglio.passes.quantization.masks import limit_masks, range_of_value
+from intaglio.passes.quantization.memory import remembered
 from intaglio.passes.quantization.node_settings import OUTPUT_INT32, config_of
 from intaglio.passes.quantization.storage_widths import storage_widths
 from intaglio.passes.quantization.units import accumulator_unit
@@ -217,10 +218,8 @@ class Quantizer:
             element_type: per tensor or per axis.
         """
         if (original, element_type) not in self._constants:
-            stored = values if values.dtype.kind == "i" else _stored(values, element_type)
-            key = original.value.key if isinstance(original.value, WeightsAttr) else ""
-            attribute = constant_attr(key, stored, element_type.storage_type)
-            op = nn.ConstantOp(attribute, TensorType(element_type, values.shape))
+            kind = TensorType(element_type, values.shape)
+            op = nn.ConstantOp(_stored_constant(original, values, element_type), kind)
             _insert_behind(original.result, op)
             self._constants[original, element_type] = op.result
         return self._constants[original, element_type]
@@ -503,6 +502,18 @@ def _place(value: SSAValue) -> str | None:
 def _stored(values: np.ndarray, kind: UniformType) -> np.ndarray:
     scales, zero_points = kind.broadcast_parameters(values.shape)
     return quantize(values, scales, zero_points, kind.storage_min, kind.storage_max, storage_dtype(kind))
+
+
+def _stored_constant(original: nn.ConstantOp, values: np.ndarray, kind: UniformType) -> Constant:
+    """The attribute of a quantized constant."""
+    weights = original.value if isinstance(original.value, WeightsAttr) else None
+
+    def make() -> Constant:
+        stored = values if values.dtype.kind == "i" else _stored(values, kind)
+        return constant_attr("" if weights is None else weights.key, stored, kind.storage_type)
+
+    # Of other arrays a new one may have the identity of one that is no more.
+    return remembered((weights, values, kind), None, make) if weights and values is weights.data.values else make()
 
 
 def _bfloat16_type(value: SSAValue) -> TensorType[Attribute]:

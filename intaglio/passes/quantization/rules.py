@@ -24,6 +24,7 @@ from intaglio.passes.quantization.coverage import (
     range_of,
 )
 from intaglio.passes.quantization.linear import accumulator_result_type, quantize_linear
+from intaglio.passes.quantization.memory import remembered
 from intaglio.passes.quantization.node_settings import config_of
 from intaglio.passes.quantization.normalization import quantize_norm
 from intaglio.passes.quantization.piecewise import quantize_piecewise
@@ -61,13 +62,21 @@ def linear(op: nn.Conv2dOp | nn.ConvTranspose2dOp | nn.DenseOp, quantizer: Quant
     weight, bias = constant_of(op.weight), constant_of(op.bias)
     assert weight is not None
     config = config_of(op)
-    parameters = quantize_linear(
-        array_of(weight.value),
-        None if bias is None else array_of(bias.value),
-        quantizer.element_type(op.input),
-        None if config.output_int32 else quantizer.element_type(op.result),
-        per_channel=not quantizer.options.weight_per_tensor if config.per_channel is None else config.per_channel,
-        weight_bits=quantizer.precision.weight_bits,
+    source = quantizer.element_type(op.input)
+    stored = None if config.output_int32 else quantizer.element_type(op.result)
+    per_channel = not quantizer.options.weight_per_tensor if config.per_channel is None else config.per_channel
+    bits = quantizer.precision.weight_bits
+    parameters = remembered(
+        (weight.value, bias and bias.value),
+        (source, stored, per_channel, bits),
+        lambda: quantize_linear(
+            array_of(weight.value),
+            None if bias is None else array_of(bias.value),
+            source,
+            stored,
+            per_channel=per_channel,
+            weight_bits=bits,
+        ),
     )
     if parameters.enlarged:
         warn(
