@@ -21,6 +21,7 @@ from intaglio.dialects.quant import (
     ObserveOp,
     QuantizeCastOp,
     RequantizeOp,
+    UniformQuantizedPerAxisType,
     UniformQuantizedType,
     UniformType,
     is_quantized,
@@ -512,8 +513,11 @@ def _stored_constant(original: nn.ConstantOp, values: np.ndarray, kind: UniformT
         stored = values if values.dtype.kind == "i" else _stored(values, kind)
         return constant_attr("" if weights is None else weights.key, stored, kind.storage_type)
 
-    # Of other arrays a new one may have the identity of one that is no more.
-    return remembered((weights, values, kind), None, make) if weights and values is weights.data.values else make()
+    if weights is None or values is not weights.data.values:
+        return make()
+    # Types with many scales take long to compare, and `linear` gives the same object again.
+    by_identity = isinstance(kind, UniformQuantizedPerAxisType)
+    return remembered((weights, kind if by_identity else None), None if by_identity else kind, make)
 
 
 def _bfloat16_type(value: SSAValue) -> TensorType[Attribute]:
