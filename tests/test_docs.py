@@ -72,6 +72,13 @@ def run(tree: Path, body: str) -> None:
             assert line in printed, f"{command} did not print {line!r} but\n{printed}"
 
 
+@pytest.mark.parametrize(("name", "most"), [("adding-a-pass.md", 1), ("adding-an-op.md", 3)])
+def test_what_is_added_touches_few_files(name: str, most: int) -> None:
+    paths = {step.directive.removeprefix("file: ").partition(", ")[0] for step in blocks(name) if step.directive}
+    assert len([path for path in paths if path.startswith("intaglio/")]) <= most
+    assert any(path.startswith("filecheck/") for path in paths)
+
+
 @pytest.mark.parametrize("name", WALK_THROUGHS)
 def test_walk_through(name: str, tmp_path: Path) -> None:
     for folder in ("intaglio", "filecheck", "tests", "examples"):
