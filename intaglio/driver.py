@@ -73,8 +73,7 @@ def calibration(calibration_config: QuantizationParams | CalibrationMethod) -> C
     Returns:
         The step; it changes and returns its network.
     """
-    is_method = isinstance(calibration_config, CalibrationMethod)
-    method = calibration_config if is_method else calibration_config.calibration_method
+    method = _method(calibration_config)
 
     def step(network: Network, data: Data) -> Network:
         return network.calibrate(data, network.recorded_params.with_calibration(method))
@@ -82,22 +81,26 @@ def calibration(calibration_config: QuantizationParams | CalibrationMethod) -> C
     return step
 
 
-def equalization(quantization_config: QuantizationParams) -> Callable[[Network, Data], Network]:
+def equalization(
+    calibration_config: QuantizationParams | CalibrationMethod, quantization_config: QuantizationParams
+) -> Callable[[Network, Data], Network]:
     """A step that equalizes channels and smooths activations where the parameters enable it; before quantization.
 
     What it changes needs ranges of its own, so that the network is calibrated in the same run over the data.
 
     Args:
-        quantization_config: `channel_equalization`, `smooth_quant` and the calibration method are read.
+        calibration_config: the calibration method, alone or in a set of parameters.
+        quantization_config: `channel_equalization` and `smooth_quant` are read.
 
     Returns:
         The step; it changes and returns its network.
     """
+    method = _method(calibration_config)
 
     def step(network: Network, data: Data) -> Network:
         params = replace(
             network.recorded_params,
-            calibration_method=quantization_config.calibration_method,
+            calibration_method=method,
             channel_equalization=quantization_config.channel_equalization,
             smooth_quant=quantization_config.smooth_quant,
             smooth_quant_alpha=quantization_config.smooth_quant_alpha,
@@ -105,6 +108,10 @@ def equalization(quantization_config: QuantizationParams) -> Callable[[Network, 
         return network.calibrate(data, params)
 
     return step
+
+
+def _method(config: QuantizationParams | CalibrationMethod) -> CalibrationMethod:
+    return config if isinstance(config, CalibrationMethod) else config.calibration_method
 
 
 def quantization(input_dataset: Data | None = None) -> Callable[[Network], QuantizedNetwork]:

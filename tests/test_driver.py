@@ -78,6 +78,20 @@ def test_steps_one_by_one_are_the_same_as_all_at_once() -> None:
         driver.quantization()(network())
 
 
+def test_equalization_does_what_the_parameters_enable_and_calibrates() -> None:
+    plain = ig.default_quantization.with_channel_equalization(False).with_smooth_quant(False)
+    net = driver.update_quantization_configs(plain)(network())
+    enabled = plain.with_channel_equalization()
+    assert driver.equalization(ig.CalibrationMethod.from_str("min_max"), enabled)(net, samples()) is net
+    assert net.is_calibrated
+    together = enabled.with_calibration(ig.CalibrationMethod.from_str("min_max"))
+    expected = driver.calibration_quantization(together)(network(), list(samples()))
+    assert driver.quantization()(net).fingerprint == expected.fingerprint
+    disabled = driver.equalization(enabled, plain)(network(), samples())
+    assert driver.quantization()(disabled).fingerprint == network().quantize(list(samples()), plain).fingerprint
+    assert driver.quantization()(disabled).fingerprint != expected.fingerprint
+
+
 def test_evaluation_folds_float_and_quantized_answers() -> None:
     net = network()
     model = net.quantize(samples(64))

@@ -98,7 +98,9 @@ class Statistic(Generic[State, Result]):
             )
         if self.needs_reference and truth.reference is None:
             raise UserError(
-                f"metric {self.name} compares with the float model, which is not known", where=f"sample {index}"
+                f"metric {self.name} compares with the float model, which is not known",
+                where=f"sample {index}",
+                hint="--float FILE gives it; in Python, evaluate the network that was quantized here",
             )
 
 
@@ -293,9 +295,9 @@ def metric(text: str) -> Criterion:
         for part in attribute.split("."):
             found = getattr(found, part)
     except (ImportError, ValueError, AttributeError) as error:
-        raise UserError(
-            f"cannot import {text!r}: {error}", where="--metric", hint="is the module on PYTHONPATH?"
-        ) from error
+        is_missing = isinstance(error, ImportError)
+        hint = "is the module on PYTHONPATH?" if is_missing else "after the colon stands a function of the module"
+        raise UserError(f"cannot import {text!r}: {error}", where="--metric", hint=hint) from error
     if isinstance(found, Statistic):
         return cast(Criterion, found)
     if not callable(found):
@@ -316,6 +318,10 @@ def _of_function(function: Callable[..., object], text: str) -> Criterion:
             value = function(outputs, truth)
             return None if value is None else float(cast(float, value))
         except (TypeError, ValueError) as error:
-            raise UserError(f"{text} failed: {error}", where="--metric") from error
+            raise UserError(
+                f"{text} failed: {error}",
+                where="--metric",
+                hint="it is called with the outputs of a sample, a list of arrays, and its ground truth",
+            ) from error
 
     return mean(score, text)

@@ -101,7 +101,7 @@ def reporting(function: Callable[Parameters, Report]) -> Callable[Parameters, No
 
 def _asks_for_parameters(options: Mapping[str, object]) -> bool:
     """Whether a command line chooses how to quantize; what passes remark on defaults is in the JSON report alone."""
-    return any(options.get(name) is not None for name in ("params", "precision", "assignment"))
+    return any(options.get(name) is not None for name in ("params", "precision", "assignment", "ranges"))
 
 
 def wants_json() -> bool:

@@ -134,6 +134,7 @@ def load_model(model: str, options: CompileOptions, progress: PhaseProgress | No
         module, phase = import_phase(model, options, progress), "graph"
         run_phase(module, PHASES[phase_index("graph", where="phase")], options, progress)
     if phase == "quantize":
+        _refuse_options(model, options)
         return LoadedModel(None, module)
     if phase == "graph" and is_quantized_model(module):
         return LoadedModel(None, module)
@@ -144,6 +145,16 @@ def load_model(model: str, options: CompileOptions, progress: PhaseProgress | No
     float_module = module.clone()
     run_phase(module, PHASES[phase_index("quantize", where="phase")], options, progress)
     return LoadedModel(float_module, module)
+
+
+def _refuse_options(path: str, options: CompileOptions) -> None:
+    """Raise if anything is asked for that had to be asked for when a module was quantized."""
+    if options.calibration is not None or options.ranges is not None or options.params != default_quantization:
+        raise UserError(
+            "the module is quantized: calibration data, ranges and parameters come too late",
+            where=path,
+            hint="give the ONNX model, or what `intaglio quantize --float` wrote",
+        )
 
 
 def _read(path: str) -> tuple[ModuleOp, str]:

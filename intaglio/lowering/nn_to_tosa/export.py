@@ -80,7 +80,10 @@ def export_tosa(module: ModuleOp, *, cuts: bool = False, watched: Iterable[SSAVa
         )
     inner = [op for op in function.body.block.ops if _is_integer(op)]
     if not any(not isinstance(op, nn.ConstantOp) for op in inner):
-        raise UserError("the module has no quantized operations", hint="export a module after the phase quantize")
+        raise UserError(
+            "the module has no quantized operations",
+            hint="export a module after the phase quantize; floats and bfloat16 are not exported",
+        )
     if not cuts:
         _refuse_cuts(function, set(inner))
     inputs, outputs, used = _interface(function, inner, watched)

@@ -127,7 +127,7 @@ def _quantized(model: str, float_model: str | None, options: CompileOptions) -> 
         )
     if float_module is None:
         raise UserError(
-            "the float model is needed to compare with",
+            "the float model is needed to compare with" if float_model is None else "this is no float model",
             where=model if float_model is None else float_model,
             hint="--float FILE, an ONNX model or what `intaglio quantize --float` wrote",
         )
