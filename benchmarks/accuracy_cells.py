@@ -70,22 +70,24 @@ class Store:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
 
-    def get(self, task: str, params: QuantizationParams) -> dict[str, Cell] | None:
+    def get(self, task: Task, params: QuantizationParams) -> dict[str, Cell] | None:
         """The cells of a setting, if they are kept."""
         path = self._path(task, params)
         if path is None or not path.exists():
             return None
         return {suffix: Cell(**entry) for suffix, entry in json.loads(path.read_text()).items()}
 
-    def put(self, task: str, params: QuantizationParams, cells: dict[str, Cell]) -> None:
+    def put(self, task: Task, params: QuantizationParams, cells: dict[str, Cell]) -> None:
         """Keep the cells of a setting."""
         if (path := self._path(task, params)) is not None:
             entries = {suffix: asdict(cell) for suffix, cell in cells.items()}
             write_atomically(path, json.dumps(entries, indent=1).encode())
 
-    def _path(self, task: str, params: QuantizationParams) -> Path | None:
-        key = hashlib.blake2b(f"{task}\n{params_text(params)}".encode(), digest_size=16).hexdigest()
-        return None if self._folder is None else self._folder / f"{key}.json"
+    def _path(self, task: Task, params: QuantizationParams) -> Path | None:
+        if self._folder is None:
+            return None
+        key = hashlib.blake2b(f"{task.digest}\n{params_text(params)}".encode(), digest_size=16).hexdigest()
+        return self._folder / f"{task.name.replace('/', '_')}-{params.precision}-{key}.json"
 
 
 class Measurement:
@@ -105,7 +107,6 @@ class Measurement:
         self._modules: dict[str, ModuleOp] = {}
         if not task.reference:
             task.reference = run_float(FloatGraph(self._network.module), task.evaluation)
-        self._identity = task.digest()
         rng = np.random.default_rng(0)
         self._resamplings = [rng.integers(0, task.count, task.count) for _ in range(task.resamplings)]
         self._reference_scores = [self._scores(task.reference, chosen) for chosen in self._resamplings]
@@ -119,10 +120,10 @@ class Measurement:
         """The cells of a setting: the network's (""), and for bfloat16 that of onnxruntime with the same roundings."""
         params = SETTINGS[setting]
         text = params_text(params)
-        found = self._done.get(text) or self._store.get(self._identity, params)
+        found = self._done.get(text) or self._store.get(self._task, params)
         if found is None:
             found = self._measured(params)
-            self._store.put(self._identity, params, found)
+            self._store.put(self._task, params, found)
         self._done[text] = found
         return found
 

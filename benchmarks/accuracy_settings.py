@@ -45,7 +45,6 @@ REPAIR_SETTINGS = tuple(name for name in SETTINGS if name not in ("default", *ME
 REPAIRED = (
     "pulsevad_2k",
     "mnist_mobilenet_hard",
-    "fashion_vit",
     "mobilenet_v2",
     "mbv2_hard",
     "mbv2_mid",

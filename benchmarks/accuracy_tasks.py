@@ -7,6 +7,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ class Task:
         """For the bootstrap: fewer where scoring takes long."""
         return 100 if sum(array.size for array in self.reference) > MANY_VALUES else 1000
 
+    @cached_property
     def digest(self) -> str:
         """What identifies the model and its data."""
         found = hashlib.blake2b(Path(self.model).read_bytes(), digest_size=16)
