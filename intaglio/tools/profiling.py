@@ -155,7 +155,7 @@ def _touched(step: Step) -> Iterator[tuple[tuple[int, int], bool]]:
         yield _range(work.weights), False
         return
     if isinstance(work, Requantize | Depthwise):
-        yield _range(work.parameters), False
+        yield _range(work.parameters.bytes), False
     if isinstance(work, Depthwise):
         yield _range(work.weights), False
     if isinstance(work, Lookup):
