@@ -88,9 +88,9 @@ def test_a_change_of_precision_costs_a_conversion(regions: Any) -> None:
     assert mixed - same == 256
 
 
-def chain(regions: Any, blocks: int) -> ModuleOp:
+def chain(regions: Any, blocks: int, precision: Precision = Precision.INT8) -> ModuleOp:
     """Inverted residuals, as in MobileNetV2."""
-    builder = regions.builder(3)
+    builder = regions.builder(3, bits=(precision.activation_bits,), weight_bits=(precision.weight_bits,))
     value = builder.input(1, 14, 14, 64)
     for _ in range(blocks):
         wide = builder.depthwise(builder.conv2d(value, 384, **POINT), **THREE)
@@ -98,12 +98,13 @@ def chain(regions: Any, blocks: int) -> ModuleOp:
     return builder.module(value)
 
 
-def test_it_agrees_with_the_clock(regions: Any) -> None:
-    module = chain(regions, 4)
-    estimated = estimate(region(module), {}, GEN1)
+@pytest.mark.parametrize(("precision", "least"), [("a8w8", 0.75), ("a16w8", 0.75), ("a16w16", 0.74)])
+def test_it_agrees_with_the_clock(precision: str, least: float, regions: Any) -> None:
+    module = chain(regions, 4, Precision.parse(precision))
+    estimated = estimate(region(module), {}, GEN1, Precision.parse(precision))
     regions.to_npu(module)
     profile = Program(program_binary(regions.to_isa(module))).profile()
-    assert 0.75 <= estimated.cycles / profile.cycles <= 1.05
+    assert least <= estimated.cycles / profile.cycles <= 1.05
     assert np.isclose(estimated.read_bytes, profile.dram_bytes["read"], rtol=0.05)
     assert np.isclose(estimated.written_bytes, profile.dram_bytes["written"], rtol=0.05)
 
