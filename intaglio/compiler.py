@@ -12,6 +12,7 @@ from pathlib import Path
 
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr
 
+from intaglio.batch_division import divide_batches
 from intaglio.calibration_methods import CalibrationMethod
 from intaglio.data import Samples as FileSamples
 from intaglio.data import load_samples
@@ -50,7 +51,7 @@ from intaglio.phases import (
 )
 from intaglio.remarks import remark
 from intaglio.runtime.package import Package, write_package
-from intaglio.runtime.packaging import BATCH, interface, package_of
+from intaglio.runtime.packaging import BATCH, batch_of, interface, package_of
 from intaglio.targets.target import load_target
 
 _SHARED_WEIGHTS = "weights.safetensors"
@@ -273,6 +274,7 @@ def run_phase(module: ModuleOp, phase: Phase, options: CompileOptions, progress:
     if phase.name == "partition":
         check_host_function(main_function(module))
         _check_placement(module, options)
+        divide_batches(module, batch_of(module))
     module.attributes[PHASE] = StringAttr(phase.name)
 
 

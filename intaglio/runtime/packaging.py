@@ -112,12 +112,13 @@ def package_of(module: ModuleOp) -> Package:
         regions=regions,
         placement=(*_on_host(module), *(place for region in regions for place in _on_accelerator(region))),
         boundaries=boundaries_of(module),
-        batch=_batch(module),
+        batch=batch_of(module),
         versions={name: version(name) for name in _COMPILERS},
     )
 
 
-def _batch(module: ModuleOp) -> int:
+def batch_of(module: ModuleOp) -> int:
+    """How many samples a module computes at once."""
     attribute = module.attributes.get(BATCH)
     return cast("IntegerAttr[IntegerType]", attribute).value.data if isinstance(attribute, IntegerAttr) else 1
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -93,31 +93,36 @@ def _constants_read(program: Program) -> int:
     return sum(load.size for load in loads if load.is_load and load.region == CONSTANTS_REGION)
 
 
-def profile_programs(programs: Sequence[Program], batch: int = 1) -> PackageProfile:
+def profile_programs(
+    programs: Sequence[Program], batch: int = 1, launches: Mapping[str, int] | None = None
+) -> PackageProfile:
     """Sum up the profiles of a package's regions.
 
     Args:
         programs: the regions.
         batch: samples that one run computes.
+        launches: how often one run launches each region; once if it is not named.
     """
     layers: list[LayerCost] = []
-    cycles = macs = read = written = instructions = array_steps = 0
+    cycles = macs = read = written = constants = instructions = array_steps = 0
     for program in programs:
         profile = program.profile()
-        cycles += profile.cycles
-        macs += profile.macs
-        read += profile.dram_bytes["read"]
-        written += profile.dram_bytes["written"]
+        times = (launches or {}).get(program.binary.name, 1)
+        cycles += times * profile.cycles
+        macs += times * profile.macs
+        read += times * profile.dram_bytes["read"]
+        written += times * profile.dram_bytes["written"]
+        constants += times * _constants_read(program)
         instructions += profile.instructions
-        array_steps += profile.cycles * program.target.macs_per_cycle
+        array_steps += times * profile.cycles * program.target.macs_per_cycle
         layers += [
             LayerCost(
                 layer.name,
                 program.binary.name,
-                layer.cycles,
-                layer.macs,
+                times * layer.cycles,
+                times * layer.macs,
                 layer.mac_utilization,
-                sum(layer.dram_bytes.values()),
+                times * sum(layer.dram_bytes.values()),
                 layer.instructions,
             )
             for layer in profile.layers
@@ -134,6 +139,6 @@ def profile_programs(programs: Sequence[Program], batch: int = 1) -> PackageProf
         target=programs[0].target.name if programs else "host",
         batch=batch,
         constant_bytes=sum(len(program.binary.constants) for program in programs),
-        constant_bytes_read=sum(map(_constants_read, programs)),
+        constant_bytes_read=constants,
         layers=tuple(layers),
     )

@@ -8,6 +8,7 @@ outputs = session.run({"input": image})
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
@@ -117,7 +118,8 @@ class Session:
 
     def profile(self) -> PackageProfile:
         """Return what running the model once costs on the accelerator; it does not depend on the input."""
-        return profile_programs(self.programs, self.package.batch)
+        launches = Counter(boundary.region for boundary in self.package.boundaries.regions)
+        return profile_programs(self.programs, self.package.batch, launches)
 
 
 class _Host:

@@ -88,6 +88,16 @@ def launch_cycles(target: Target) -> int:
     return _cycles(LAUNCH_NS, target)
 
 
+def move_cycles(size: int, target: Target) -> int:
+    """What the host takes to copy a tensor, as into or out of a larger one.
+
+    Args:
+        size: bytes of the tensor.
+        target: the accelerator, for its clock.
+    """
+    return _cycles(KERNEL_NS + MOVE_NS * size, target)
+
+
 def stored_bytes(value: SSAValue) -> int:
     """The bytes of a tensor in memory; none for values that are no tensors of numbers known at compile time."""
     if not isinstance(value.type, TensorType):

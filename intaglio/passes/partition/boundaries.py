@@ -114,13 +114,14 @@ def refuse_regions(module: ModuleOp, most: int) -> None:
         CheckFailedError: it has more; the operations of the host between them are named.
     """
     launches = list(launches_of(module))
-    if len(launches) <= most:
+    count = len({launch.callee.root_reference.data for launch in launches})
+    if count <= most:
         return
     between = [op for op in _between(launches) if computes(op.name)]
     shown = [f'{op.name} "{name_of(op) or ""}" ({_reason(op)})' for op in between[:3]]
     more = f", and {len(between) - len(shown)} more" if len(between) > len(shown) else ""
     raise CheckFailedError(
-        f"the accelerator's part is in {len(launches)} regions, {most} allowed"
+        f"the accelerator's part is in {count} regions, {most} allowed"
         + (f"; between them the host runs {'; '.join(shown)}{more}" if shown else "")
     )
 

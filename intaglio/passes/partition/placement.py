@@ -26,6 +26,9 @@ TARGET = "intaglio.target"
 ACCELERATOR = "accelerator"
 HOST = "host"
 
+IN_PARTS = "A region computes the whole batch, got parts, which take fewer cycles"
+"""Why the host slices and joins tensors of a batch."""
+
 _WITHOUT_COMPUTATION = (QuantizeCastOp, DequantizeCastOp, StorageCastOp, nn.ReshapeOp, nn.TransposeOp)
 
 
@@ -78,13 +81,8 @@ def placed_operations(module: ModuleOp) -> Iterator[tuple[Operation, Placement]]
 def _placement(function: func.FuncOp, op: Operation) -> Placement:
     device = ACCELERATOR if device_of(function) == ACCELERATOR else device_of(op)
     reason = op.attributes.get(HOST_REASON) if device == HOST else None
-    return Placement(
-        name=name_of(op),
-        kind=op.name,
-        device=device,
-        reason=reason.data if isinstance(reason, StringAttr) else None,
-        computes=computes(op.name),
-    )
+    text = reason.data if isinstance(reason, StringAttr) else None
+    return Placement(name_of(op), op.name, device, text, computes(op.name) and text != IN_PARTS)
 
 
 def computes(kind: str) -> bool:
