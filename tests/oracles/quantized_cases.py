@@ -282,6 +282,29 @@ class Cases:
         result = TensorType(source.type.element_type, [n, *window.pop("sizes"), channels])
         self.add(nn.MaxPool2dOp(source, result, **window))
 
+    def dilated_max_pool2d(self) -> None:
+        source = self.input(*self.shape(4))
+        n, *spatial, channels = source.type.get_shape()
+        # At least the rows are apart.
+        dilations = [self.number(2, 3), self.number(1, 3)]
+        kernel = [min(self.number(1, 4), (size - 1) // dilations[k] + 1) for k, size in enumerate(spatial)]
+        strides = [self.number(1, 3) for _ in range(2)]
+        reaches = [(taps - 1) * step + 1 for taps, step in zip(kernel, dilations, strict=True)]
+        pads = [self.number(0, (reach - 1) // 2) for reach in (*reaches, *reaches)]
+        sizes = [(spatial[k] + pads[k] + pads[k + 2] - reaches[k]) // strides[k] + 1 for k in range(2)]
+        result = TensorType(source.type.element_type, [n, *sizes, channels])
+        window = {"kernel": kernel, "strides": strides, "pads": pads, "dilations": dilations}
+        self.add(nn.MaxPool2dOp(source, result, **window))
+
+    def select(self) -> None:
+        """By a constant condition; all three operands may broadcast."""
+        kind, shape = self.kind(), self.shape(self.number(1, 4), 6)
+        thin = [[self.choice([size, size, size, 1]) for size in shape][self.choice([0, 0, 1]) :] for _ in range(3)]
+        condition = nn.ConstantOp(constant_attr("condition", self.rng.random(thin[0]) < 0.5, IntegerType(1)), None)
+        self.block.add_op(condition)
+        lhs, rhs = (self.input(*sizes, kind=kind) for sizes in thin[1:])
+        self.add(nn.SelectOp(condition.result, lhs, rhs, TensorType(kind, np.broadcast_shapes(*thin))))
+
     def avg_pool2d(self) -> None:
         source = self.input(*self.shape(4))
         window = self.window(source)

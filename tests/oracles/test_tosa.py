@@ -36,9 +36,11 @@ OPERATORS = {
     "clip": Cases.clip,
     "table": Cases.table,
     "max pool": Cases.max_pool2d,
+    "dilated max pool": Cases.dilated_max_pool2d,
     "average pool": Cases.avg_pool2d,
     "reduction": Cases.reduction,
     "movement": Cases.movement,
+    "selection": Cases.select,
     "resize": Cases.resize,
     "interpolation": Cases.interpolation,
 }
@@ -73,7 +75,7 @@ def compare(cases: Cases, operator: str, count: int, *, validate: bool = False) 
 WIDTHS = {"int8": (8, 8), "int16": (16, 16), "int8 to int16": (8, 16), "int16 to int8": (16, 8)}
 """Bits of arguments and of results that have parameters of their own."""
 
-UNCHANGED = {"max pool", "movement", "resize", "interpolation"}
+UNCHANGED = {"max pool", "dilated max pool", "movement", "selection", "resize", "interpolation"}
 """Operators whose results have the parameters of their arguments."""
 
 COMBINATIONS = [
@@ -224,10 +226,9 @@ def one(op: str) -> ModuleOp:
             'the mode "tflite"',
         ),
         (
-            "func.func @main(%x: tensor<1x9x9x1x!q>) -> tensor<1x5x5x1x!q> {\n%y = nn.max_pool2d %x kernel [3, 3] "
-            "strides [1, 1] pads [0, 0, 0, 0] dilations [2, 2] : (tensor<1x9x9x1x!q>) -> tensor<1x5x5x1x!q>\n"
-            "func.return %y : tensor<1x5x5x1x!q>\n}",
-            "pooling with dilation",
+            "func.func @main(%c: tensor<4xi1>, %x: tensor<4x!q>) -> tensor<4x!q> {\n%y = nn.select %c, %x, %x : "
+            "(tensor<4xi1>, tensor<4x!q>, tensor<4x!q>) -> tensor<4x!q>\nfunc.return %y : tensor<4x!q>\n}",
+            "condition must be a constant",
         ),
         (
             "func.func @main(%x: tensor<4x!w>) -> tensor<4x!w> {\n%y = nn.log %x : (tensor<4x!w>) -> tensor<4x!w>\n"

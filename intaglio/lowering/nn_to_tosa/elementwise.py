@@ -9,6 +9,7 @@ from xdsl.ir import SSAValue
 
 from intaglio.dialects import nn
 from intaglio.dialects.quant import RequantizeOp
+from intaglio.dialects.weights import array_of
 from intaglio.interpreter.nn_reduction import axes_of, count_of
 from intaglio.interpreter.table_functions import table_function
 from intaglio.interpreter.values import bits_of, storage_bounds
@@ -17,10 +18,12 @@ from intaglio.lowering.nn_to_tosa.steps import (
     NARROW_UNIT,
     UNIT,
     centered,
+    gathered,
     joined,
     limited,
     multiplied,
     of_rank,
+    padded,
     parameters,
     requantized,
     rescale,
@@ -80,6 +83,18 @@ def extreme(writer: Writer, op: nn.MaximumOp | nn.MinimumOp) -> Value:
     name = "maximum" if isinstance(op, nn.MaximumOp) else "minimum"
     chosen = writer.op(name, operands, nn.tensor_of(op.result).get_shape(), "i32")
     return requantized(writer, chosen, *UNIT, op.result, op.clamp)
+
+
+@lowers(nn.SelectOp)
+def select(writer: Writer, op: nn.SelectOp) -> Value:
+    """SELECT by a constant condition."""
+    owner = op.condition.owner
+    if not isinstance(owner, nn.ConstantOp):
+        raise unsupported(op, "its condition must be a constant")
+    shape = nn.tensor_of(op.result).get_shape()
+    condition = writer.constant(array_of(owner.value), "i1")
+    operands = [of_rank(writer, value, len(shape)) for value in (condition, *map(writer.value, (op.lhs, op.rhs)))]
+    return writer.op("select", operands, shape, operands[1].element)
 
 
 def _scaled(writer: Writer, source: SSAValue, result: SSAValue, clamp: nn.ClampAttr | None) -> Value:
@@ -150,13 +165,31 @@ def _wide_lookup(writer: Writer, value: Value, entries: Integers) -> Value:
 
 @lowers(nn.MaxPool2dOp)
 def max_pool2d(writer: Writer, op: nn.MaxPool2dOp) -> Value:
-    """MAX_POOL2D."""
+    """MAX_POOL2D; with dilation, MAXIMUM of what the taps of the window meet, row by row and column by column."""
     if tuple(op.dilation()) != (1, 1):
-        raise unsupported(op, "pooling with dilation")
+        return _dilated_maximum(writer, op)
     kernel, strides = op.kernel.get_values(), op.strides.get_values()
     source, pads = fitted(writer, writer.value(op.input), kernel, strides, op.pads.get_values())
     attributes = f"kernel = {numbers(kernel)}, pad = {numbers(pads)}, stride = {numbers(strides)}"
     return writer.op("max_pool2d", [source], nn.tensor_of(op.result).get_shape(), source.element, attributes)
+
+
+def _dilated_maximum(writer: Writer, op: nn.MaxPool2dOp) -> Value:
+    """The maximum over each direction of the window after the other, in 32 bits, as MAXIMUM takes no less."""
+    value, element = writer.value(op.input), storage(parameters(op.input))
+    top, left, bottom, right = op.pads.get_values()
+    least = -(1 << (int(element[1:]) - 1))
+    value = padded(writer, value, (0, top, left, 0), (0, bottom, right, 0), least)
+    value = rescale(writer, value, *UNIT, "i32")
+    for k, size in enumerate(nn.tensor_of(op.result).get_shape()[1:3]):
+        kernel, stride, dilation = (values.get_values()[k] for values in (op.kernel, op.strides, op.dilations))
+        largest: Value | None = None
+        for tap in range(kernel):
+            met = gathered(writer, value, 1 + k, np.arange(size, dtype=np.int64) * stride + tap * dilation)
+            largest = met if largest is None else writer.op("maximum", [largest, met], met.shape, "i32")
+        assert largest is not None
+        value = largest
+    return rescale(writer, value, *UNIT, element)
 
 
 @lowers(nn.AvgPool2dOp)

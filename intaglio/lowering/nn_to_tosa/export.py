@@ -109,12 +109,13 @@ def _argument(index: int, port: Port) -> Value:
 
 
 def _is_integer(op: Operation) -> bool:
-    """Whether an operation computes on stored integers alone, constant indices aside, and TOSA has it."""
+    """Whether an operation computes on stored integers alone, indices and conditions aside, and TOSA has it."""
     if isinstance(op, ReturnOp) or rule_of(op) is None:
         return False
-    values = [*op.operands[:1], *op.results] if isinstance(op, nn.GatherOp) else [*op.operands, *op.results]
+    operands = [op.lhs, op.rhs] if isinstance(op, nn.SelectOp) else op.operands
+    values = op.operands[:1] if isinstance(op, nn.GatherOp) else operands
     return bool(op.results) and all(
-        isinstance(value.type, TensorType) and is_quantized(nn.tensor_of(value)) for value in values
+        isinstance(value.type, TensorType) and is_quantized(nn.tensor_of(value)) for value in (*values, *op.results)
     )
 
 
@@ -175,7 +176,9 @@ def _interface(
 
 
 def _read(op: Operation) -> Sequence[SSAValue]:
-    """The tensors that become operands: weights, biases and indices are written as constants by the rules."""
+    """The tensors that become operands: the rules write weights, biases, indices and conditions as constants."""
+    if isinstance(op, nn.SelectOp):
+        return op.operands[1:]
     if isinstance(op, nn.Conv2dOp | nn.ConvTranspose2dOp | nn.DenseOp | nn.GatherOp):
         return op.operands[:1]
     return op.operands

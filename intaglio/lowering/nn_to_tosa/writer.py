@@ -177,7 +177,7 @@ class Writer:
 
     def _elements(self, array: IntegerArray, element: str) -> str:
         if array.size and bool(np.all(array == array.flat[0])):
-            return f"dense<{int(array.flat[0])}>"
+            return f"dense<{_nested(array.reshape(-1)[0:1].reshape(()))}>"
         if array.size <= _INLINE or element not in _DTYPES:
             return f"dense<{_nested(array)}>"
         key = f"constant_{len(self._resources)}"
@@ -186,7 +186,8 @@ class Writer:
 
 
 def _nested(array: IntegerArray) -> str:
-    return str(array.tolist())
+    # Truth values are `true` and `false`.
+    return str(array.tolist()).lower()
 
 
 def _tensor_name(name: str) -> str:
