@@ -109,13 +109,16 @@ class SearchResult:
     stopped: str | None
 
 
-def search(problem: Problem, evaluations: Evaluations, options: SearchOptions) -> SearchResult:
+def search(
+    problem: Problem, evaluations: Evaluations, options: SearchOptions, known: Float64Array | None = None
+) -> SearchResult:
     """Choose the precision of every group.
 
     Args:
         problem: groups, precisions and costs.
         evaluations: carries evaluations out and records them.
         options: what is wanted.
+        known: sensitivities `[groups, precisions]` that take the place of phase 1.
 
     Raises:
         UserError: the metric fails, or the target is out of reach even in the widest precisions.
@@ -126,7 +129,7 @@ def search(problem: Problem, evaluations: Evaluations, options: SearchOptions) -
     try:
         _check_target(problem, evaluations, options)
         if not _is_done(problem, evaluations, options):
-            noise = sensitivities(problem, evaluations, options.proxy)
+            noise = sensitivities(problem, evaluations, options.proxy) if known is None else known
             chosen = _choose(problem, noise, evaluations, options)
     except StopSearchError as error:
         stopped = error.reason

@@ -1,11 +1,11 @@
 """Choosing the precision of every layer of a network: the Python interface of the search.
 
 ```python
-from intaglio.search import choose_precisions
+from intaglio.search.mixed_precision import SearchSettings, choose_precisions
 
-found = choose_precisions(network, calibration_data, evaluation_data, "top1", allowed_drop=0.01, results_dir="search")
-print(found.table())
-found.network.compile("model.igpkg")                 # or: intaglio compile --assignment search/assignment.json
+settings = SearchSettings(allowed_drop=0.01, results_dir="search")
+found = choose_precisions(network, calibration_data, evaluation_data, "top1", settings=settings)
+write_assignment("assignment.json", found.assignment())     # what `intaglio compile --assignment` takes
 ```
 
 `intaglio.search.aimet` and `intaglio.search.afe` have the functions that users of those systems know.
@@ -14,12 +14,13 @@ found.network.compile("model.igpkg")                 # or: intaglio compile --as
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from xdsl.dialects.builtin import ModuleOp
 
@@ -36,11 +37,12 @@ from intaglio.search.conversions import converted_elements
 from intaglio.search.costs import CostKind, make_problem, relative_bit_operations
 from intaglio.search.engine import Point, SearchOptions, SearchResult, search
 from intaglio.search.evaluations import Evaluate, Evaluations, Watch
+from intaglio.search.gradients import fisher_sensitivities, read_gradients
 from intaglio.search.groups import quantizer_groups
 from intaglio.search.journal import Journal
 from intaglio.search.network import NetworkEvaluator
-from intaglio.search.problem import Choice, Problem
-from intaglio.search.study import ANALYSIS_SAMPLES, Study, gathered
+from intaglio.search.problem import Choice, Float64Array, Problem
+from intaglio.search.study import Study, analysis_samples, gathered
 from intaglio.search.workers import workers
 
 DEFAULT_CANDIDATES = (Precision("int", 16, 16), Precision("int", 16, 8), Precision("int", 8, 8))
@@ -63,6 +65,8 @@ class SearchSettings:
         clean_start: forget what is known of this study.
         executor: where evaluations are carried out, see `intaglio.search.workers`.
         time_budget: seconds after which no evaluation is begun.
+        gradients: mean squared gradients of the tensors, as `intaglio.search.gradients` describes them; sensitivity is
+            then taken from them, without an evaluation.
         watch: is told what happens.
     """
 
@@ -76,6 +80,7 @@ class SearchSettings:
     clean_start: bool = False
     executor: str | Executor | None = None
     time_budget: float | None = None
+    gradients: str | Path | Mapping[str, Any] | None = None
     watch: Watch | None = None
 
 
@@ -197,7 +202,7 @@ def choose_precisions(
         evaluation_data: samples, with labels where the metric needs them, for scores.
         criterion: the metric, the higher the better; a name or `module:function`.
         params: how to quantize; its own precision is not used.
-        analysis_data: samples for noise; by default up to 64 of the calibration samples.
+        analysis_data: samples for noise; by default 8 to 64 of the calibration samples.
         settings: everything else.
 
     Raises:
@@ -207,12 +212,14 @@ def choose_precisions(
     settings = settings or SearchSettings()
     module = calibrated(network, calibration_data, params)
     name = criterion if isinstance(criterion, str) else criterion.name
+    evaluation = gathered(evaluation_data, network.inputs)
+    samples = analysis_samples(len(quantizer_groups(module)), len(settings.candidates), len(evaluation))
     study = Study(
         module,
         params,
         tuple(settings.candidates),
-        gathered(evaluation_data, network.inputs),
-        gathered(calibration_data, network.inputs, most=ANALYSIS_SAMPLES)
+        evaluation,
+        gathered(calibration_data, network.inputs, most=samples)
         if analysis_data is None
         else gathered(analysis_data, network.inputs),
         metric(criterion) if isinstance(criterion, str) else criterion,
@@ -264,7 +271,7 @@ def run_search(study: Study, evaluator: NetworkEvaluator, folder: Path, settings
                         hint="give the score to reach instead: --target-score",
                     )
                 options = replace(options, target=float_score - settings.allowed_drop)
-            result = search(problem, evaluations, options)
+            result = search(problem, evaluations, options, _known_sensitivities(study, problem, settings))
     finally:
         journal.close()
     best = None if result.best is None else QuantizedNetwork(evaluator.quantized(result.best.choice))
@@ -279,6 +286,14 @@ def run_search(study: Study, evaluator: NetworkEvaluator, folder: Path, settings
         journal.resumed,
         best,
     )
+
+
+def _known_sensitivities(study: Study, problem: Problem, settings: SearchSettings) -> Float64Array | None:
+    if settings.gradients is None:
+        return None
+    gradients = read_gradients(settings.gradients)
+    per_channel = study.params.weight_quantization_scheme.per_channel
+    return fisher_sensitivities(study.module, problem, study.analysis_data, gradients, per_channel)
 
 
 def _float_score(evaluator: NetworkEvaluator, journal: Journal) -> float:

@@ -7,6 +7,7 @@ little. An evaluation whose score can no longer reach what is wanted stops early
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +41,8 @@ Quantize = Callable[[ModuleOp], None]
 _PART = 64
 """Samples that are run together, after which an evaluation may stop; as many as the executor takes at once."""
 
-_CACHE_BYTES = 768 << 20
+_CACHE_SHARE = 8
+"""One part of so many of the machine's memory is what values may take."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class NetworkEvaluator:
         data: for scores.
         analysis_data: for noise.
         criterion: makes a score, the higher the better.
-        cache_bytes: how much memory to keep values in.
+        cache_bytes: how much memory to keep values in; None for a share of the machine's.
 
     Raises:
         UserError: there is no data, or it does not fit the inputs.
@@ -88,7 +90,7 @@ class NetworkEvaluator:
         data: EvaluationData,
         analysis_data: EvaluationData,
         criterion: Criterion,
-        cache_bytes: int = _CACHE_BYTES,
+        cache_bytes: int | None = None,
     ) -> None:
         self._module = module
         self._quantize = quantize
@@ -98,7 +100,7 @@ class NetworkEvaluator:
         self._criterion = criterion
         self._numbers = ValueNumbers()
         self._memory: Memory = {}
-        self._cache = ArrayCache(cache_bytes)
+        self._cache = ArrayCache(_usual_cache() if cache_bytes is None else cache_bytes)
         self._float = FloatGraph(module)
         self._references: dict[int, list[Array]] = {}
         for samples in (data, analysis_data):
@@ -176,6 +178,10 @@ class NetworkEvaluator:
                 if bound < at_least:
                     return Outcome(bound, is_bound=True, macs=variant.macs)
         return Outcome(float(criterion.finish(state)), macs=variant.macs)
+
+
+def _usual_cache() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // _CACHE_SHARE
 
 
 def _sample(data: EvaluationData, index: int) -> dict[str, Array]:

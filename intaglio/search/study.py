@@ -37,8 +37,22 @@ from intaglio.search.network import EvaluationData, NetworkEvaluator
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-ANALYSIS_SAMPLES = 64
-"""How many calibration samples the noise is measured on when no analysis data is given."""
+_FEWEST_SAMPLES, _MOST_SAMPLES = 8, 64
+_EVALUATIONS_OF_PHASE_ONE = 4
+
+
+def analysis_samples(groups: int, candidates: int, evaluation: int) -> int:
+    """How many calibration samples the noise is measured on when no analysis data is given: 8 to 64.
+
+    As many as leave phase 1 about the work of four full evaluations, half of which is known from earlier ones.
+
+    Args:
+        groups: how many there are.
+        candidates: likewise.
+        evaluation: samples for scores.
+    """
+    measured = max(groups * (candidates - 1), 1)
+    return min(max(2 * _EVALUATIONS_OF_PHASE_ONE * evaluation // measured, _FEWEST_SAMPLES), _MOST_SAMPLES)
 
 
 @dataclass(frozen=True, eq=False)

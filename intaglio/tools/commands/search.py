@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 @click.argument("model")
 @click.option("-o", "--output", metavar="FILE", help="The assignment to write, JSON or TOML.")
 @click.option("--data", required=True, metavar="EVAL.npz", help="Evaluation data, with `label` where METRIC needs it.")
-@click.option("--analysis", metavar="DATA.npz", help="What noise is measured on; by default 64 calibration samples.")
+@click.option("--analysis", metavar="DATA.npz", help="What noise is measured on; by default 8 to 64 calibration samples.")
+@click.option(
+    "--gradients", metavar="FILE.npz", help="Squared gradients of NODE and NODE:weight: sensitivity by Fisher."
+)
 @click.option(
     "--metric", default="top1", show_default=True, help="A metric's name or module:function; higher is better."
 )
@@ -75,6 +78,7 @@ def command(
     output: str | None,
     data: str,
     analysis: str | None,
+    gradients: str | None,
     metric: str,
     drop: float | None,
     target_score: float | None,
@@ -134,6 +138,7 @@ def command(
             clean_start=clean_start,
             executor=executor,
             time_budget=time_budget,
+            gradients=gradients,
             watch=watch,
         )
         found = choose_precisions(
