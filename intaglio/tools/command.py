@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypedDict, TypeVar, cast
 
 import click
 
@@ -32,19 +32,23 @@ ranges_option = click.option(
     "--ranges", metavar="FILE", help="Ranges that `intaglio calibrate` wrote, or AIMET's encodings."
 )
 
-_PARAMETERS = (
-    click.option("--params", metavar="FILE.toml", help="Parameters of quantization; other options count more."),
-    method_option,
-    click.option("--precision", metavar="PRECISION", help="int8, int16, bf16, or bits as in a16w8; of all nodes."),
-    click.option("--assignment", metavar="FILE", help="Precisions of single nodes by name or pattern, JSON or TOML."),
-)
-
 shape_option = click.option(
     "--shape", "shapes", metavar="NAME=1,3,224,224", multiple=True, help="Shape of an input; repeatable."
 )
 
 batch_option = click.option(
     "--batch", metavar="N", type=click.IntRange(min=1), help="First dimension of inputs that leave it open."
+)
+
+_QUANTIZATION = (
+    calibration_option,
+    ranges_option,
+    click.option("--params", metavar="FILE.toml", help="Parameters of quantization; other options count more."),
+    method_option,
+    click.option("--precision", metavar="PRECISION", help="int8, int16, bf16, or bits as in a16w8; of all nodes."),
+    click.option("--assignment", metavar="FILE", help="Precisions of single nodes by name or pattern, JSON or TOML."),
+    shape_option,
+    batch_option,
 )
 
 backend_option = click.option(
@@ -61,9 +65,22 @@ Report = dict[str, Any]
 """What a command prints as JSON."""
 
 
-def parameter_options(function: Command) -> Command:
-    """Add `--params`, `--method`, `--precision` and `--assignment`; `quantizing.params_of` takes their values."""
-    for option in reversed(_PARAMETERS):
+class QuantizationChoices(TypedDict):
+    """The values of the options that `quantization_options` adds; `quantizing.options_of` takes them."""
+
+    calibration: str | None
+    ranges: str | None
+    params: str | None
+    method: str | None
+    precision: str | None
+    assignment: str | None
+    shapes: Sequence[str]
+    batch: int | None
+
+
+def quantization_options(function: Command) -> Command:
+    """Add the options of commands that quantize a model: its data, how to quantize it, its shapes."""
+    for option in reversed(_QUANTIZATION):
         function = option(function)
     return function
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,29 +24,47 @@ from intaglio.params_file import read_params
 from intaglio.passes.calibration.tensor_names import read_tensor_names
 from intaglio.passes.quantization.quantized_models import is_quantized as is_quantized_model
 from intaglio.phases import PHASE, PHASES, CompileOptions, phase_index
+from intaglio.tools.command import QuantizationChoices, parse_shapes
 from intaglio.tools.progress import PhaseProgress
 
 Report = dict[str, Any]
 
 
-def params_of(options: Mapping[str, str | None]) -> QuantizationParams:
-    """The parameters that `--params`, `--method`, `--precision` and `--assignment` ask for; later ones count more.
-
-    Args:
-        options: `params`, `method`, `precision` and `assignment`, None for those that were not given.
+def options_of(chosen: QuantizationChoices) -> CompileOptions:
+    """The options of compilation that the command line chose.
 
     Raises:
         UserError: a file cannot be read or a value does not exist.
     """
-    path, method, precision = options["params"], options["method"], options["precision"]
+    return CompileOptions(
+        shapes=parse_shapes(chosen["shapes"]),
+        batch=chosen["batch"],
+        calibration=chosen["calibration"],
+        ranges=chosen["ranges"],
+        params=params_of(chosen["params"], chosen["method"], chosen["precision"], chosen["assignment"]),
+    )
+
+
+def params_of(
+    path: str | None, method: str | None, precision: str | None = None, assignment: str | None = None
+) -> QuantizationParams:
+    """The parameters that `--params`, `--method`, `--precision` and `--assignment` ask for; later ones count more.
+
+    Args:
+        path: of a file of parameters.
+        method: of calibration.
+        precision: of all nodes.
+        assignment: a file of the precisions of single nodes.
+
+    Raises:
+        UserError: a file cannot be read or a value does not exist.
+    """
     params = default_quantization if path is None else read_params(path)
     if method is not None:
         params = params.with_calibration(CalibrationMethod.from_str(method))
     if precision is not None:
         params = params.with_precision(precision)
-    if (assignment := options["assignment"]) is not None:
-        params = _assigned(params, assignment)
-    return params
+    return params if assignment is None else _assigned(params, assignment)
 
 
 def _assigned(params: QuantizationParams, path: str) -> QuantizationParams:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
 from intaglio.errors import UserError
 from intaglio.tools.command import (
+    QuantizationChoices,
     Report,
-    batch_option,
-    calibration_option,
-    parameter_options,
-    parse_shapes,
-    ranges_option,
+    quantization_options,
     reporting,
-    shape_option,
     wants_json,
 )
 
@@ -47,11 +42,7 @@ if TYPE_CHECKING:
 )
 @click.option("--target", default="gen1", show_default=True, help="The accelerator to simulate.")
 @click.option("--fail-below", type=float, metavar="DB", help="Fail if an output's SQNR is below this.")
-@calibration_option
-@ranges_option
-@parameter_options
-@shape_option
-@batch_option
+@quantization_options
 @reporting
 def command(
     model: str,
@@ -65,14 +56,7 @@ def command(
     simulate: int | None,
     target: str,
     fail_below: float | None,
-    calibration: str | None,
-    ranges: str | None,
-    params: str | None,
-    method: str | None,
-    precision: str | None,
-    assignment: str | None,
-    shapes: Sequence[str],
-    batch: int | None,
+    **chosen: Unpack[QuantizationChoices],
 ) -> Report:
     """Measure the noise of quantization at every layer of MODEL.
 
@@ -80,22 +64,18 @@ def command(
     table shows the error of each tensor in the quantized network, and that which its layer adds by itself.
     """
     from intaglio.files import check_output
-    from intaglio.phases import CompileOptions
     from intaglio.tools.progress import sample_progress
-    from intaglio.tools.quantizing import params_of
+    from intaglio.tools.quantizing import options_of
 
     if html is not None:
         check_output(html)
-    asked = {"params": params, "method": method, "precision": precision, "assignment": assignment}
-    options = CompileOptions(
-        shapes=parse_shapes(shapes), batch=batch, calibration=calibration, ranges=ranges, params=params_of(asked)
-    )
+    options = options_of(chosen)
     network = _quantized(model, float_model, options)
-    chosen = network.samples(data)
-    total = min(len(chosen), samples or len(chosen))
+    rows = network.samples(data)
+    total = min(len(rows), samples or len(rows))
     with sample_progress("analyzing") as progress:
         report = network.analyze(
-            (sample for sample, _ in zip(chosen, range(total), strict=False)),
+            (sample for sample, _ in zip(rows, range(total), strict=False)),
             local=local,
             threshold_db=threshold,
             simulated_samples=simulate or 0,

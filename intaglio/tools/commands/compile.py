@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
 from intaglio.tools.command import (
+    QuantizationChoices,
     Report,
     backend_option,
-    batch_option,
-    calibration_option,
-    parameter_options,
     parse_backends,
-    parse_shapes,
-    ranges_option,
+    quantization_options,
     reporting,
-    shape_option,
     wants_json,
 )
 
@@ -30,12 +27,8 @@ if TYPE_CHECKING:
 @click.command("compile")
 @click.argument("model")
 @click.option("-o", "--output", required=True, help="The package to write, or with --compile-to the module's text.")
-@calibration_option
 @click.option("--target", metavar="TARGET", help="gen1 or another preset, a description FILE.toml, or host.")
-@ranges_option
-@parameter_options
-@shape_option
-@batch_option
+@quantization_options
 @click.option("--compile-to", metavar="PHASE", default="package", help="Stop after this phase and write its text.")
 @click.option("--compile-from", metavar="PHASE", help="MODEL is the text that this phase has left; go on from it.")
 @click.option("--dump-phases-to", metavar="DIR", help="Write the text at the end of every phase to this folder.")
@@ -48,38 +41,25 @@ if TYPE_CHECKING:
 def command(
     model: str,
     output: str,
-    calibration: str | None,
     target: str | None,
-    ranges: str | None,
-    params: str | None,
-    method: str | None,
-    precision: str | None,
-    assignment: str | None,
-    shapes: Sequence[str],
-    batch: int | None,
     compile_to: str,
     compile_from: str | None,
     dump_phases_to: str | None,
     fail_on_host: bool,
     max_regions: int | None,
     backends: Sequence[str],
+    **chosen: Unpack[QuantizationChoices],
 ) -> Report:
     """Compile MODEL, an ONNX file, to a package.
 
     The phases are import, graph, calibrate, quantize, partition, npu, isa and package; `intaglio inspect --phases`
     shows what they do. Compilation may stop after each and resume from its text.
     """
-    from intaglio.phases import CompileOptions
-    from intaglio.tools.quantizing import params_of
+    from intaglio.tools.quantizing import options_of
 
-    asked = {"params": params, "method": method, "precision": precision, "assignment": assignment}
-    options = CompileOptions(
+    options = replace(
+        options_of(chosen),
         target=target,
-        shapes=parse_shapes(shapes),
-        batch=batch,
-        calibration=calibration,
-        ranges=ranges,
-        params=params_of(asked),
         fail_on_host=fail_on_host,
         max_regions=max_regions,
         index_to_backend=parse_backends(backends),

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Unpack
 
 import click
 
 from intaglio.tools.command import (
+    QuantizationChoices,
     Report,
-    batch_option,
-    calibration_option,
-    parameter_options,
-    parse_shapes,
-    ranges_option,
+    quantization_options,
     reporting,
-    shape_option,
     wants_json,
 )
 
@@ -37,11 +34,7 @@ from intaglio.tools.command import (
 @click.option("--float", "float_model", metavar="FILE", help="The float model, to compare MODEL with.")
 @click.option("--fast", is_flag=True, help="Run a quantized module in onnxruntime: faster, but not exactly.")
 @click.option("--fail-below", type=float, metavar="FIGURE", help="Fail if the first metric is below this.")
-@calibration_option
-@ranges_option
-@parameter_options
-@shape_option
-@batch_option
+@quantization_options
 @reporting
 def command(
     model: str,
@@ -51,14 +44,7 @@ def command(
     float_model: str | None,
     fast: bool,
     fail_below: float | None,
-    calibration: str | None,
-    ranges: str | None,
-    params: str | None,
-    method: str | None,
-    precision: str | None,
-    assignment: str | None,
-    shapes: Sequence[str],
-    batch: int | None,
+    **chosen: Unpack[QuantizationChoices],
 ) -> Report:
     """Run MODEL on labelled data and print how well it answers.
 
@@ -68,15 +54,11 @@ def command(
     METRIC may be a function of your own: `module:function` is imported from the Python path and called with the
     outputs of each sample and its ground truth (`truth.label`); the mean of what it returns is printed.
     """
-    from intaglio.phases import CompileOptions
     from intaglio.tools.evaluating import evaluate_model
-    from intaglio.tools.quantizing import params_of
+    from intaglio.tools.quantizing import options_of
     from intaglio.tools.tables import print_table
 
-    asked = {"params": params, "method": method, "precision": precision, "assignment": assignment}
-    options = CompileOptions(
-        shapes=parse_shapes(shapes), batch=batch, calibration=calibration, ranges=ranges, params=params_of(asked)
-    )
+    options = options_of(chosen)
     found = evaluate_model(model, data, metrics, options, float_model=float_model, most=samples, fast=fast)
     report: Report = {"model": model, **found.to_dict()}
     if not wants_json():

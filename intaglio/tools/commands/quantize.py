@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Unpack
 
 import click
 
 from intaglio.errors import UserError
 from intaglio.tools.command import (
+    QuantizationChoices,
     Report,
-    batch_option,
-    calibration_option,
-    parameter_options,
-    parse_shapes,
-    ranges_option,
+    quantization_options,
     reporting,
-    shape_option,
     wants_json,
 )
 
@@ -26,24 +22,13 @@ from intaglio.tools.command import (
 @click.argument("model")
 @click.option("-o", "--output", required=True, metavar="OUT.mlir", help="The quantized module's text to write.")
 @click.option("--float", "float_output", metavar="OUT.mlir", help="Write the calibrated float module, too.")
-@calibration_option
-@ranges_option
-@parameter_options
-@shape_option
-@batch_option
+@quantization_options
 @reporting
 def command(
     model: str,
     output: str,
     float_output: str | None,
-    calibration: str | None,
-    ranges: str | None,
-    params: str | None,
-    method: str | None,
-    precision: str | None,
-    assignment: str | None,
-    shapes: Sequence[str],
-    batch: int | None,
+    **chosen: Unpack[QuantizationChoices],
 ) -> Report:
     """Quantize MODEL and write the module's text.
 
@@ -52,14 +37,10 @@ def command(
     """
     from intaglio.compiler import write_text
     from intaglio.files import check_output
-    from intaglio.phases import CompileOptions
     from intaglio.tools.progress import compile_progress
-    from intaglio.tools.quantizing import load_model, params_of, quantized_report
+    from intaglio.tools.quantizing import load_model, options_of, quantized_report
 
-    asked = {"params": params, "method": method, "precision": precision, "assignment": assignment}
-    options = CompileOptions(
-        shapes=parse_shapes(shapes), batch=batch, calibration=calibration, ranges=ranges, params=params_of(asked)
-    )
+    options = options_of(chosen)
     for path in (output, float_output):
         if path is not None:
             check_output(path)

@@ -124,7 +124,7 @@ def command(
         raise UserError("calibration data is needed to quantize the model", hint="--calibration DATA.npz")
     if output is not None:
         check_output(output)
-    quantization = params_of({"params": params, "method": method, "precision": None, "assignment": None})
+    quantization = params_of(params, method)
     network = load(model, parse_shapes(shapes), batch=batch)
     with search_progress() as watch:
         settings = SearchSettings(
