@@ -16,6 +16,7 @@ from intaglio.batch_division import divide_batches
 from intaglio.calibration_methods import CalibrationMethod
 from intaglio.data import Samples as FileSamples
 from intaglio.data import load_samples
+from intaglio.dialects.quant import ObserveOp
 from intaglio.errors import UserError
 from intaglio.files import check_output
 from intaglio.frontend.exporter import main_function
@@ -26,7 +27,7 @@ from intaglio.ir.parsing import read_module
 from intaglio.ir.printing import WEIGHTS_FILE, weights_in, write_module
 from intaglio.ir.verification import verify_module
 from intaglio.lowering.host_to_relax import check_host_function
-from intaglio.params import BiasCorrectionType
+from intaglio.params import BiasCorrectionType, QuantizationType
 from intaglio.passes.calibration.apply_ranges import apply_ranges
 from intaglio.passes.calibration.calibrate import Calibrate, record_ranges
 from intaglio.passes.calibration.statistics import Grid
@@ -159,6 +160,7 @@ def check_calibration(module: ModuleOp, options: CompileOptions, first: int, las
     Raises:
         UserError: it is needed and missing.
     """
+    options = _with_known_type(module, options)
     calibrates = first <= PHASE_NAMES.index("calibrate") <= last
     if (
         calibrates
@@ -172,6 +174,19 @@ def check_calibration(module: ModuleOp, options: CompileOptions, first: int, las
             hint="--calibration DATA.npz, with one array for each model input, or --ranges FILE; "
             "--target host compiles floats",
         )
+
+
+def _with_known_type(module: ModuleOp, options: CompileOptions) -> CompileOptions:
+    """Options whose quantization type is not `any`: static where ranges are known or can be, else dynamic."""
+    if options.params.quantization_type is not QuantizationType.ANY:
+        return options
+    can_be_static = (
+        options.calibration is not None
+        or options.ranges is not None
+        or any(isinstance(op, ObserveOp) and op.range is not None for op in module.walk())
+    )
+    kind = QuantizationType.STATIC if can_be_static else QuantizationType.DYNAMIC
+    return replace(options, params=options.params.with_quantization_type(kind))
 
 
 def _skips_quantization(module: ModuleOp, options: CompileOptions) -> bool:
@@ -261,6 +276,7 @@ def run_phase(module: ModuleOp, phase: Phase, options: CompileOptions, progress:
         InvalidIRError: the phase left a module that does not verify.
     """
     _report(progress, phase.name, 0, None)
+    options = _with_known_type(module, options)
     if phase.name == "graph":
         check_compilable(module)
     if phase.name == "calibrate":
@@ -284,6 +300,7 @@ def run_steps(module: ModuleOp, phase: Phase, options: CompileOptions, progress:
     Raises:
         UserError: something is wrong with the module or the options, or calibration data is missing.
     """
+    options = _with_known_type(module, options)
     quantizes = phase.name in ("calibrate", "quantize")
     context = make_context()
     for step in () if quantizes and _skips_quantization(module, options) else phase.steps:

@@ -145,10 +145,10 @@ class QuantizationType(StrEnum):
     """From calibration data."""
 
     DYNAMIC = "dynamic"
-    """From the values at hand, each time the network runs. Refused: an accelerator's program holds its scales."""
+    """From the values at hand, each time the network runs: of what layers with constant weights read, on the host."""
 
     ANY = "any"
-    """Static if possible, which it always is here."""
+    """Static where there is calibration data (or a file of ranges, or text with them), else dynamic."""
 
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -184,7 +184,7 @@ class QuantizationParams:
 
     Raises:
         UserError: activations per channel or in 4 bits, asymmetric weights, weights wider than activations, bfloat16
-            for only one of them, dynamic quantization, or another choice that does not exist.
+            for only one of them, dynamic quantization to other widths, or another choice that does not exist.
     """
 
     calibration_method: CalibrationMethod = _DEFAULT_CALIBRATION
@@ -219,11 +219,10 @@ class QuantizationParams:
                 f"weights of {weight.bits} bits need activations as wide, not of {activation.bits}",
                 hint='with_precision("a16w16") sets both',
             )
-        if self.quantization_type is QuantizationType.DYNAMIC:
+        if self.quantization_type is QuantizationType.DYNAMIC and (activation.bf16 or activation.bits != 8):
             raise UserError(
-                "dynamic quantization is not supported: programs of the accelerator hold their scales",
-                hint='calibrate, with quantization type "static"; models that quantize while they run are compiled as '
-                "they come",
+                f"dynamic quantization is of 8 bits, got the precision {self.precision}",
+                hint='use the precision a8w8 or a8w4, or quantization type "static"',
             )
         alpha = self.smooth_quant_alpha
         if alpha is not None and not 0 <= alpha <= 1:
@@ -302,10 +301,10 @@ class QuantizationParams:
     def with_quantization_type(
         self, quantization_type: QuantizationType | Literal["static", "dynamic", "any"]
     ) -> QuantizationParams:
-        """A copy that takes ranges from calibration: `static`, or `any`, which prefers it.
+        """A copy that takes ranges from calibration (`static`), as values come (`dynamic`), or as it can (`any`).
 
         Raises:
-            UserError: there is no such type, or it is `dynamic`.
+            UserError: there is no such type, or `dynamic` is asked for with another precision than 8-bit activations.
         """
         return replace(self, quantization_type=_choice(QuantizationType, quantization_type, "quantization type"))
 

@@ -16,7 +16,7 @@ from xdsl.passes import ModulePass
 
 from intaglio.data import Replayed
 from intaglio.errors import UserError, suggestion
-from intaglio.params import BiasCorrectionType, QuantizationParams, default_quantization
+from intaglio.params import BiasCorrectionType, QuantizationParams, QuantizationType, default_quantization
 from intaglio.passes.base import get_pass
 from intaglio.passes.partition.backends import Backend, IndexToBackend, requests_of
 from intaglio.passes.quantization.assign_precision import requests_text
@@ -79,8 +79,17 @@ def _always(options: CompileOptions) -> bool:
 
 
 def needs_ranges(params: QuantizationParams) -> bool:
-    """Whether any operation is to run in integers, so that there is something to calibrate."""
-    return bool(_integer_precisions(params))
+    """Whether any operation is to run in integers with scales known now, so that there is something to calibrate."""
+    return not is_dynamic(params) and bool(_integer_precisions(params))
+
+
+def is_dynamic(params: QuantizationParams) -> bool:
+    """Whether layers are to quantize what they read as it comes."""
+    return params.quantization_type is QuantizationType.DYNAMIC
+
+
+def _is_static(options: CompileOptions) -> bool:
+    return not is_dynamic(options.params)
 
 
 def scales_channels(options: CompileOptions) -> bool:
@@ -93,6 +102,7 @@ def scales_channels(options: CompileOptions) -> bool:
     return (
         asked
         and options.ranges is None
+        and _is_static(options)
         and any(found.weight_bits <= 8 for found in _integer_precisions(options.params))
     )
 
@@ -101,6 +111,11 @@ def _integer_precisions(params: QuantizationParams) -> list[Precision]:
     """The precisions asked of the network and of single nodes, without bfloat16 and float."""
     asked = [params.precision, *(config.precision for config in params.node_configs.values())]
     return [found for found in asked if found is not None and found.is_integer]
+
+
+def _equalizes(options: CompileOptions) -> bool:
+    """Whether channels are to be equalized: by their values and weights, or where nothing is calibrated by weights."""
+    return options.params.channel_equalization and (is_dynamic(options.params) or scales_channels(options))
 
 
 def corrects_bias(options: CompileOptions) -> bool:
@@ -171,6 +186,10 @@ def _quantization(options: CompileOptions) -> dict[str, object]:
         "precision": str(params.precision),
         "requantization": params.requantization_mode.value,
     }
+
+
+def _dynamic_quantization(options: CompileOptions) -> dict[str, object]:
+    return {name: value for name, value in _quantization(options).items() if name in ("weight_per_tensor", "precision")}
 
 
 def _precisions(options: CompileOptions) -> dict[str, object]:
@@ -258,17 +277,14 @@ PHASES: tuple[Phase, ...] = (
         (
             Step("insert-observers", _first_observers, when=scales_channels),
             Step("calibrate", _first_calibration, when=scales_channels),
-            Step(
-                "equalize-channels",
-                when=lambda options: scales_channels(options) and options.params.channel_equalization,
-            ),
+            Step("equalize-channels", when=_equalizes),
             Step(
                 "smooth-quant",
                 _smoothing,
                 when=lambda options: scales_channels(options) and options.params.smooth_quant,
             ),
             Step("split-tensors", when=lambda options: options.params.split_tensors and options.ranges is None),
-            Step("insert-observers", _observers),
+            Step("insert-observers", _observers, when=_is_static),
             Step("calibrate", _calibration, when=lambda options: needs_ranges(options.params)),
         ),
     ),
@@ -279,7 +295,8 @@ PHASES: tuple[Phase, ...] = (
             Step("assign-precision", _precisions, when=lambda options: bool(options.params.node_configs)),
             Step("round-weights", _rounding, when=rounds_weights),
             Step("correct-bias", _correction, when=corrects_bias),
-            Step("quantize", _quantization),
+            Step("quantize-dynamic", _dynamic_quantization, when=lambda options: is_dynamic(options.params)),
+            Step("quantize", _quantization, when=_is_static),
         ),
     ),
     Phase(

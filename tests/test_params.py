@@ -148,7 +148,10 @@ def test_unsupported_schemes_are_refused():
         (lambda params: params.with_requantization_mode("gemmlowp"), "no requantization mode 'gemmlowp'"),
         (lambda params: params.with_bias_correction("always"), "no bias correction 'always'"),
         (lambda params: params.with_quantization_type("lazy"), "no quantization type 'lazy'"),
-        (lambda params: params.with_quantization_type("dynamic"), "dynamic quantization is not supported"),
+        (
+            lambda params: params.with_precision("bf16").with_quantization_type("dynamic"),
+            "of 8 bits, got the precision",
+        ),
         (lambda params: params.with_smooth_quant(alpha=1.5), "smooth_quant_alpha=1.5 is out of range"),
         (lambda params: params.with_precision("float"), "not quantized"),
         (lambda params: params.with_custom_quantization_configs({"a": {"outputs": True}}), "no setting 'outputs'"),

@@ -26,11 +26,15 @@ from intaglio.dialects.quant import (
     UniformType,
     expressed_tensor_type,
 )
+from intaglio.errors import UserError
 from intaglio.frontend.exporter import main_function
 from intaglio.frontend.nn_exporter import export_float
+from intaglio.ir.locations import describe, where
 
 _OPSET, _OPSET_OF_OTHER_WIDTHS = 17, 21
 """From the second on, integers may have 4 and 16 bits."""
+
+LAYERS = (nn.Conv2dOp, nn.ConvTranspose2dOp, nn.DenseOp)
 
 
 def export_qdq(module: ModuleOp) -> ModelProto:
@@ -43,10 +47,17 @@ def export_qdq(module: ModuleOp) -> ModelProto:
         The model, with the names, types and layouts of `@main`.
 
     Raises:
-        UserError: an op or a quantized type has no form in ONNX; it is named.
+        UserError: an op or a quantized type has no form in ONNX, or quantizes its input at run time; it is named.
     """
     copy = module.clone()
     function = main_function(copy)
+    for op in function.body.block.ops:
+        if isinstance(op, LAYERS) and nn.is_dynamic(op.input, op.weight):
+            raise UserError(
+                f"{describe(op)} quantizes its input as it comes, which has no form with scales",
+                where=where(op.location),
+                hint="export a network that was quantized statically",
+            )
     widths = {
         kind.storage_type.width.data
         for op in function.body.walk()

@@ -1,6 +1,8 @@
 """Rules of convolution, dense layers and matrix products.
 
-Float: products and sums in double precision, rounded once to the result's type.
+Float: products and sums in double precision, rounded once to the result's type. With a quantized weight, the input is
+quantized by its own range first, the sum of integers, which double precision holds exactly, gets its unit, and the bias
+is added: two roundings in double precision, and one to the result's type.
 
 Quantized: products of centered operands are summed exactly in 64 bits. The accelerator's accumulators have 32
 bits for operands of at most 8 bits and 48 above; a sum that does not fit is an error here, as it is undefined in
@@ -9,6 +11,8 @@ requantized as the function's requantization mode says; sums of 48 bits with mul
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from xdsl.ir import Operation, SSAValue
@@ -29,6 +33,7 @@ from intaglio.interpreter.values import (
     value_dtype,
 )
 from intaglio.ir.locations import describe
+from intaglio.numerics.dynamic import quantize_dynamically
 from intaglio.numerics.requantization import tflite_apply_scale_once, tflite_quantize_multiplier
 from intaglio.numerics.rescaling import rescale, store
 from intaglio.params import RequantizationMode
@@ -157,14 +162,32 @@ def requantize_linear(op: nn.Conv2dOp | nn.ConvTranspose2dOp | nn.DenseOp, accum
     return np.clip(accumulator, *bounds).astype(value_dtype(op.result))
 
 
+def float_layer(
+    op: nn.Conv2dOp | nn.ConvTranspose2dOp | nn.DenseOp, operands: list[Array], product: Callable[[Array, Array], Array]
+) -> list[Array]:
+    """The result of a layer on floats, of which the weight may be quantized, and the input then is here.
+
+    Args:
+        op: the layer.
+        operands: input, weight, and bias if there is one.
+        product: sums of products of input and weight, in their dtype.
+    """
+    x, w, *bias = operands
+    if nn.is_dynamic(op.input, op.weight):
+        stored, scale, zero_point = quantize_dynamically(x)
+        total = product(in_double(stored) - zero_point, in_double(w)) * (scale * weight_scales(op.weight))
+    else:
+        total = product(in_double(x), in_double(w))
+    return [rounded(total + (in_double(bias[0]) if bias else 0.0), op.result, op.clamp)]
+
+
 @rule(nn.Conv2dOp)
 def conv2d(op: nn.Conv2dOp, operands: list[Array]) -> list[Array]:
     """Slide the window, add the bias, apply the clamp; quantized: requantize per output channel."""
     x, w, *bias = operands
     kind = quantization(op.input)
     if kind is None:
-        total = convolve(in_double(x), in_double(w), op) + (in_double(bias[0]) if bias else 0.0)
-        return [rounded(total, op.result, op.clamp)]
+        return float_layer(op, operands, lambda x, w: convolve(x, w, op))
     accumulator = convolve(centered(x, kind), w.astype(np.int64), op) + (bias[0].astype(np.int64) if bias else 0)
     return [requantize_linear(op, accumulator)]
 
@@ -175,8 +198,7 @@ def conv_transpose2d(op: nn.ConvTranspose2dOp, operands: list[Array]) -> list[Ar
     x, w, *bias = operands
     kind = quantization(op.input)
     if kind is None:
-        total = convolve_transposed(in_double(x), in_double(w), op) + (in_double(bias[0]) if bias else 0.0)
-        return [rounded(total, op.result, op.clamp)]
+        return float_layer(op, operands, lambda x, w: convolve_transposed(x, w, op))
     accumulator = convolve_transposed(centered(x, kind), w.astype(np.int64), op)
     return [requantize_linear(op, accumulator + (bias[0].astype(np.int64) if bias else 0))]
 
@@ -187,8 +209,7 @@ def dense(op: nn.DenseOp, operands: list[Array]) -> list[Array]:
     x, w, *bias = operands
     kind = quantization(op.input)
     if kind is None:
-        total = in_double(x) @ in_double(w).T + (in_double(bias[0]) if bias else 0.0)
-        return [rounded(total, op.result, op.clamp)]
+        return float_layer(op, operands, lambda x, w: x @ w.T)
     accumulator = centered(x, kind) @ w.astype(np.int64).T + (bias[0].astype(np.int64) if bias else 0)
     return [requantize_linear(op, accumulator)]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from intaglio.numerics import integer
+from intaglio.numerics import dynamic, integer
 
 Array = NDArray[Any]
 
@@ -49,6 +49,18 @@ def convolution(scalars: Sequence[int], x: Array, weight: Array, result: Array) 
         matrix = weight[group * per_group : (group + 1) * per_group].reshape(per_group, -1).T
         inputs = windows[..., group * depth : (group + 1) * depth]
         _multiply_patches(inputs, matrix, result[..., group * per_group : (group + 1) * per_group])
+
+
+def quantize_dynamically(x: Array, centered: Array, scale: Array) -> None:
+    """Quantize values by their own range.
+
+    Args:
+        x: float32.
+        centered: int16 of its shape, for the stored values minus their zero point.
+        scale: one float64.
+    """
+    stored, scale[...], zero_point = dynamic.quantize_dynamically(x)
+    centered[...] = stored.astype(np.int16) - np.int16(zero_point)
 
 
 def _centered(values: Array, zero_point: int) -> Array:

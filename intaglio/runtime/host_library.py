@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from intaglio.errors import UserError
-from intaglio.lowering.host_to_relax.callbacks import CONVOLUTION, LAUNCH, MATRIX_PRODUCT
+from intaglio.lowering.host_to_relax.callbacks import CONVOLUTION, DYNAMIC_QUANTIZATION, LAUNCH, MATRIX_PRODUCT
 from intaglio.lowering.tvm import carried_dtype, load_tvm
 from intaglio.runtime import host_kernels
 
@@ -109,7 +109,12 @@ def _register_functions() -> None:
         for target, result in zip(arrays[inputs:], _running.launcher(region, arrays[:inputs]), strict=True):
             target[...] = result
 
+    def quantize_dynamically(*tensors: Any) -> None:
+        x, centered, scale = (np.from_dlpack(tensor) for tensor in tensors)
+        host_kernels.quantize_dynamically(x, centered, scale)
+
     register = load_tvm().register_global_func
     register(CONVOLUTION, kernel(host_kernels.convolution), override=True)
     register(MATRIX_PRODUCT, kernel(host_kernels.matrix_product), override=True)
+    register(DYNAMIC_QUANTIZATION, quantize_dynamically, override=True)
     register(LAUNCH, launch, override=True)

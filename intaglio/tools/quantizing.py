@@ -19,11 +19,18 @@ from intaglio.frontend.exporter import main_function
 from intaglio.interpreter.values import tensor_type
 from intaglio.ir.locations import name_of
 from intaglio.ir.parsing import read_module
-from intaglio.params import CalibrationMethod, NodeConfig, Precision, QuantizationParams, default_quantization
+from intaglio.params import (
+    CalibrationMethod,
+    NodeConfig,
+    Precision,
+    QuantizationParams,
+    QuantizationType,
+    default_quantization,
+)
 from intaglio.params_file import read_params
 from intaglio.passes.calibration.tensor_names import read_tensor_names
 from intaglio.passes.quantization.quantized_models import is_quantized as is_quantized_model
-from intaglio.phases import PHASE, PHASES, CompileOptions, phase_index
+from intaglio.phases import PHASE, PHASES, CompileOptions, needs_ranges, phase_index
 from intaglio.tools.command import QuantizationChoices, parse_shapes
 from intaglio.tools.progress import PhaseProgress
 
@@ -156,12 +163,17 @@ def load_model(model: str, options: CompileOptions, progress: PhaseProgress | No
     if phase == "graph" and is_quantized_model(module):
         return LoadedModel(None, module)
     if phase == "graph":
-        if options.calibration is None and options.ranges is None:
+        if options.calibration is None and options.ranges is None and _is_static(options.params):
             return LoadedModel(module, None)
         run_phase(module, PHASES[phase_index("calibrate", where="phase")], options, progress)
     float_module = module.clone()
     run_phase(module, PHASES[phase_index("quantize", where="phase")], options, progress)
     return LoadedModel(float_module, module)
+
+
+def _is_static(params: QuantizationParams) -> bool:
+    """Whether there is no way to quantize without ranges."""
+    return needs_ranges(params) and params.quantization_type is QuantizationType.STATIC
 
 
 def _refuse_options(path: str, options: CompileOptions) -> None:

@@ -96,3 +96,39 @@ func.func @accumulator_width(%x: tensor<1x8x!quant.uniform<i16:f32, 0.5>>, %w: t
   %y = nn.dense %x, %w : (tensor<1x8x!quant.uniform<i16:f32, 0.5>>, tensor<4x8x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x4x!quant.uniform<i32:f32, 0.25>>
   func.return %y : tensor<1x4x!quant.uniform<i32:f32, 0.25>>
 }
+
+// -----
+
+func.func @dynamic_result(%x: tensor<1x8xf32>, %w: tensor<4x8x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x4x!quant.uniform<i8:f32, 0.5>> {
+  // C3 of nn.dense
+  // expected-error @+1 {{a layer that quantizes its input has f32 operands and result, and a symmetric weight of at most 8 bits}}
+  %y = nn.dense %x, %w : (tensor<1x8xf32>, tensor<4x8x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x4x!quant.uniform<i8:f32, 0.5>>
+  func.return %y : tensor<1x4x!quant.uniform<i8:f32, 0.5>>
+}
+
+// -----
+
+func.func @dynamic_weight(%x: tensor<1x8xf32>, %w: tensor<4x8x!quant.uniform<i16:f32, 0.5>>) -> tensor<1x4xf32> {
+  // C3 of nn.dense
+  // expected-error @+1 {{a layer that quantizes its input has f32 operands and result, and a symmetric weight of at most 8 bits}}
+  %y = nn.dense %x, %w : (tensor<1x8xf32>, tensor<4x8x!quant.uniform<i16:f32, 0.5>>) -> tensor<1x4xf32>
+  func.return %y : tensor<1x4xf32>
+}
+
+// -----
+
+func.func @dynamic_weight_zero_point(%x: tensor<1x8xf32>, %w: tensor<4x8x!quant.uniform<i8:f32, 0.5:3>>) -> tensor<1x4xf32> {
+  // C3 of nn.dense
+  // expected-error @+1 {{a layer that quantizes its input has f32 operands and result, and a symmetric weight of at most 8 bits}}
+  %y = nn.dense %x, %w : (tensor<1x8xf32>, tensor<4x8x!quant.uniform<i8:f32, 0.5:3>>) -> tensor<1x4xf32>
+  func.return %y : tensor<1x4xf32>
+}
+
+// -----
+
+func.func @dynamic_half(%x: tensor<1x8xf16>, %w: tensor<4x8x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x4xf16> {
+  // C3 of nn.dense
+  // expected-error @+1 {{a layer that quantizes its input has f32 operands and result, and a symmetric weight of at most 8 bits}}
+  %y = nn.dense %x, %w : (tensor<1x8xf16>, tensor<4x8x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x4xf16>
+  func.return %y : tensor<1x4xf16>
+}

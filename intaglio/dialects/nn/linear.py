@@ -50,6 +50,9 @@ class Conv2dOp(IRDLOperation):
     bias has the accumulator's width and the scale `s_x * s_w[o]` (TOSA 1.0 CONV2D followed by RESCALE). A result of
     that width is the accumulator itself, not requantized, with the bias's scale along the last dimension.
 
+    Quantized dynamically, which a quantized weight between floats says: the input is quantized by the range that it has
+    then (`intaglio.numerics.dynamic`), and `clamp(float(acc) * s_x * s_w[o] + b)` computed in double precision.
+
     Constraints:
         C1: input, weight and result have rank 4.
         C2: channels are divisible into `groups`, and the weight's last dimension is `C / groups`.
@@ -58,7 +61,8 @@ class Conv2dOp(IRDLOperation):
         C5: the result's shape follows from the window.
         C6: one float element type throughout, or per-tensor quantized input and result, symmetric weights and
             an i32 bias (i48 for an input of more than 8 bits, which has the zero point 0) whose scale is input scale
-            times weight scale; a result of the bias's width has its scale.
+            times weight scale; a result of the bias's width has its scale. Or f32 input, bias and result, and a
+            symmetric weight of at most 8 bits.
 
     Example:
     ```mlir

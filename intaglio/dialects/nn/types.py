@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from xdsl.dialects.builtin import AnyFloat, DenseArrayBase, FloatAttr, IntegerType, TensorType, f64, i64
+from xdsl.dialects.builtin import AnyFloat, DenseArrayBase, FloatAttr, IntegerType, TensorType, f32, f64, i64
 from xdsl.ir import Attribute, ParametrizedAttribute, SSAValue
 from xdsl.irdl import irdl_attr_definition
 from xdsl.parser import AttrParser
@@ -19,6 +19,7 @@ __all__ = [
     "ClampAttr",
     "accumulator_type",
     "is_accumulator",
+    "is_dynamic",
     "tensor_of",
 ]
 
@@ -186,6 +187,11 @@ def weight_scales(value: SSAValue) -> np.ndarray | None:
     return None
 
 
+def is_dynamic(source: SSAValue, weight: SSAValue) -> bool:
+    """Whether a layer with that input and weight quantizes the input itself, by the range that it has at run time."""
+    return is_float(source) and is_quantized(tensor_of(weight))
+
+
 def accumulator_type(source: UniformQuantizedType) -> IntegerType:
     """The integers that a layer sums in: 32 bits for an input of at most 8, else 48."""
     assert isinstance(source.storage_type, IntegerType)
@@ -225,7 +231,21 @@ def verify_linear_quantization(source: SSAValue, weight: SSAValue, bias: SSAValu
     tensor or per axis 0), and the bias is an integer as wide as the accumulator (32 bits, 48 for an input of more
     than 8 bits) with scale `s_input * s_weight`. An input of more than 8 bits has the zero point 0. The result may
     also be the accumulator itself: integers as wide, with the scales of the bias along the last dimension.
+
+    Or input, bias and result are f32 and the weight alone is quantized, to at most 8 bits: the input then is, by its
+    own range, when the layer reads it.
     """
+    if is_dynamic(source, weight):
+        stored = element(weight)
+        require(
+            same_element_types(source, bias, result)
+            and element(source) == f32
+            and weight_scales(weight) is not None
+            and isinstance(stored, UniformQuantizedType | UniformQuantizedPerAxisType)
+            and stored.storage_type in (IntegerType(4), IntegerType(8)),
+            "a layer that quantizes its input has f32 operands and result, and a symmetric weight of at most 8 bits",
+        )
+        return
     if is_float(source):
         require(
             same_element_types(source, weight, bias, result),

@@ -12,7 +12,7 @@ from xdsl.ir import SSAValue
 from intaglio.dialects import nn
 from intaglio.interpreter.nn_linear import accumulator_bits, weight_scales
 from intaglio.interpreter.values import quantization, value_dtype, value_shape
-from intaglio.lowering.host_to_relax.callbacks import CONVOLUTION, MATRIX_PRODUCT
+from intaglio.lowering.host_to_relax.callbacks import CONVOLUTION, DYNAMIC_QUANTIZATION, MATRIX_PRODUCT
 from intaglio.lowering.host_to_relax.emitter import Emitter
 from intaglio.lowering.host_to_relax.fixed_point import requantized
 from intaglio.lowering.host_to_relax.registry import rule
@@ -42,14 +42,39 @@ def _products(
 
 def _product_dtype(op: nn.Conv2dOp | nn.ConvTranspose2dOp | nn.DenseOp | nn.MatmulOp) -> np.dtype[np.generic]:
     """The element type of the kernel's result: that of a float operation, 64-bit sums of a quantized one."""
-    return value_dtype(op.result) if quantization(op.operands[0]) is None else np.dtype(np.int64)
+    in_floats = quantization(op.operands[0]) is None and not nn.is_dynamic(*op.operands[:2])
+    return value_dtype(op.result) if in_floats else np.dtype(np.int64)
+
+
+def _read(
+    emitter: Emitter, op: nn.Conv2dOp | nn.ConvTranspose2dOp | nn.DenseOp, x: Expr
+) -> tuple[Expr, np.dtype[np.generic], Expr | None]:
+    """The input as the kernel takes it, its element type, and its scale where it is quantized by its own range."""
+    if not nn.is_dynamic(op.input, op.weight):
+        return x, value_dtype(op.input), None
+    kinds = (value_shape(op.input), np.dtype(np.int16)), ((1,), np.dtype(np.float64))
+    centered, scale = emitter.builder.packed(DYNAMIC_QUANTIZATION, [], [x], kinds)
+    return centered, np.dtype(np.int16), scale
 
 
 def _finished(
-    emitter: Emitter, op: nn.Conv2dOp | nn.ConvTranspose2dOp | nn.DenseOp, product: Expr, bias: list[Expr]
+    emitter: Emitter,
+    op: nn.Conv2dOp | nn.ConvTranspose2dOp | nn.DenseOp,
+    product: Expr,
+    bias: list[Expr],
+    scale: Expr | None = None,
 ) -> list[Expr]:
-    """Add the bias, apply the clamp; quantized: requantize per output channel."""
+    """Add the bias, apply the clamp; quantized: requantize per output channel.
+
+    Sums of an input with a scale of its own get their unit and the bias in double precision, and are rounded once.
+    """
     kind = quantization(op.input)
+    if scale is not None:
+        unit = emitter.multiply(scale, emitter.constant(weight_scales(op.weight), np.float64))
+        real = emitter.multiply(emitter.cast(product, np.float64), unit)
+        real = emitter.add(real, emitter.cast(bias[0], np.float64)) if bias else real
+        limited = real if op.clamp is None else emitter.limit(real, *op.clamp.bounds, np.float64)
+        return [emitter.cast(limited, value_dtype(op.result))]
     if bias:
         product = emitter.add(product, emitter.cast(bias[0], _product_dtype(op)))
     if kind is None:
@@ -76,6 +101,7 @@ def _accumulator(
 def conv2d(emitter: Emitter, op: nn.Conv2dOp, operands: list[Expr]) -> list[Expr]:
     """Slide the window."""
     x, weight, *bias = operands
+    x, _, scale = _read(emitter, op, x)
     scalars = [_zero_point(op.input), *op.strides.get_values(), *op.pads.get_values(), *op.dilations.get_values()]
     product = _products(
         emitter,
@@ -84,7 +110,7 @@ def conv2d(emitter: Emitter, op: nn.Conv2dOp, operands: list[Expr]) -> list[Expr
         [x, weight],
         (value_shape(op.result), _product_dtype(op)),
     )
-    return _finished(emitter, op, product, bias)
+    return _finished(emitter, op, product, bias, scale)
 
 
 @rule(nn.ConvTranspose2dOp)
@@ -93,8 +119,8 @@ def conv_transpose2d(emitter: Emitter, op: nn.ConvTranspose2dOp, operands: list[
     x, weight, *bias = operands
     topi, relax = emitter.builder.topi, emitter.builder
     strides, dilations = ([int(value) for value in values.get_values()] for values in (op.strides, op.dilations))
-    kernel, dtype = value_shape(op.weight)[1:3], value_dtype(op.input)
-    zero = _zero_point(op.input)
+    kernel, zero = value_shape(op.weight)[1:3], _zero_point(op.input)
+    x, dtype, scale = _read(emitter, op, x)
     if strides != [1, 1]:
 
         def apart(tensor: Expr) -> Expr:
@@ -117,13 +143,14 @@ def conv_transpose2d(emitter: Emitter, op: nn.ConvTranspose2dOp, operands: list[
         [x, turned],
         (value_shape(op.result), _product_dtype(op)),
     )
-    return _finished(emitter, op, product, bias)
+    return _finished(emitter, op, product, bias, scale)
 
 
 @rule(nn.DenseOp)
 def dense(emitter: Emitter, op: nn.DenseOp, operands: list[Expr]) -> list[Expr]:
     """Multiply by the transposed weight."""
     x, weight, *bias = operands
+    x, _, scale = _read(emitter, op, x)
     product = _products(
         emitter,
         MATRIX_PRODUCT,
@@ -131,7 +158,7 @@ def dense(emitter: Emitter, op: nn.DenseOp, operands: list[Expr]) -> list[Expr]:
         [x, weight],
         (value_shape(op.result), _product_dtype(op)),
     )
-    return _finished(emitter, op, product, bias)
+    return _finished(emitter, op, product, bias, scale)
 
 
 @rule(nn.MatmulOp)
