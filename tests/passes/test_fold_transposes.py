@@ -58,6 +58,7 @@ class Graph:
         "pad",
         "softmax",
         "reshape",
+        "shuffle",
     )
 
     def transpose(self, value, shape):
@@ -109,6 +110,16 @@ class Graph:
         for _ in range(int(self.rng.integers(4))):
             ones.insert(int(self.rng.integers(len(ones) + 1)), 1)
         return nn.ReshapeOp(value, TensorType(f32, ones or [1]))
+
+    def shuffle(self, value, shape):
+        axis = int(np.argmax(shape))
+        count = 1 if shape[axis] % 2 else 2
+        parts = [*shape[:axis], count, shape[axis] // count, *shape[axis + 1 :]]
+        order = list(range(len(parts)))
+        order[axis : axis + 2] = [axis + 1, axis]
+        split = self.builder.insert(nn.ReshapeOp(value, TensorType(f32, parts)))
+        shuffled = self.builder.insert(nn.TransposeOp(split.result, order))
+        return nn.ReshapeOp(shuffled.result, value.type)
 
 
 def random_module(size: int, seed: int) -> ModuleOp:

@@ -150,6 +150,35 @@ func.func @negative_other_operand_in_another_layout(%a: tensor<2x3xf32>, %b: ten
   func.return %y : tensor<3x2xf32>
 }
 
+// Channels are shuffled where they are; the transposes around it meet and cancel.
+// CHECK-LABEL: func.func @channel_shuffle
+// CHECK-NEXT: nn.reshape %x : (tensor<1x4x5x6xf32>) -> tensor<1x4x5x2x3xf32>
+// CHECK-NEXT: nn.transpose %{{.*}} permutation [0, 1, 2, 4, 3] : (tensor<1x4x5x2x3xf32>) -> tensor<1x4x5x3x2xf32>
+// CHECK-NEXT: nn.reshape %{{.*}} : (tensor<1x4x5x3x2xf32>) -> tensor<1x4x5x6xf32>
+// CHECK-NEXT: func.return
+func.func @channel_shuffle(%x: tensor<1x4x5x6xf32>) -> tensor<1x4x5x6xf32> {
+  %t = nn.transpose %x permutation [0, 3, 1, 2] : (tensor<1x4x5x6xf32>) -> tensor<1x6x4x5xf32>
+  %a = nn.reshape %t : (tensor<1x6x4x5xf32>) -> tensor<1x2x3x4x5xf32>
+  %b = nn.transpose %a permutation [0, 2, 1, 3, 4] : (tensor<1x2x3x4x5xf32>) -> tensor<1x3x2x4x5xf32>
+  %c = nn.reshape %b : (tensor<1x3x2x4x5xf32>) -> tensor<1x6x4x5xf32>
+  %y = nn.transpose %c permutation [0, 2, 3, 1] : (tensor<1x6x4x5xf32>) -> tensor<1x4x5x6xf32>
+  func.return %y : tensor<1x4x5x6xf32>
+}
+
+// Rows take part in it: that is no shuffle of one dimension.
+// CHECK-LABEL: func.func @negative_shuffle_of_two_dimensions
+// CHECK-NEXT: nn.transpose %x permutation [0, 3, 1, 2]
+// CHECK-NEXT: nn.reshape
+// CHECK-NEXT: nn.transpose %{{.*}} permutation [0, 3, 1, 2, 4]
+// CHECK-NEXT: nn.reshape
+func.func @negative_shuffle_of_two_dimensions(%x: tensor<1x4x5x6xf32>) -> tensor<1x6x4x5xf32> {
+  %t = nn.transpose %x permutation [0, 3, 1, 2] : (tensor<1x4x5x6xf32>) -> tensor<1x6x4x5xf32>
+  %a = nn.reshape %t : (tensor<1x6x4x5xf32>) -> tensor<1x2x3x4x5xf32>
+  %b = nn.transpose %a permutation [0, 3, 1, 2, 4] : (tensor<1x2x3x4x5xf32>) -> tensor<1x4x2x3x5xf32>
+  %c = nn.reshape %b : (tensor<1x4x2x3x5xf32>) -> tensor<1x6x4x5xf32>
+  func.return %c : tensor<1x6x4x5xf32>
+}
+
 // CHECK-LABEL: func.func @negative_operation_with_a_layout
 // CHECK-NEXT: nn.transpose
 // CHECK-NEXT: nn.max_pool2d

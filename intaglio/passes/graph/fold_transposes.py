@@ -10,7 +10,8 @@
 
 Lowering from ONNX puts a transpose before and after every operation that has a layout. Two steps alternate until
 nothing changes. First transposes move below elementwise operations, activations, comparisons, concat, pad, slice,
-reductions and normalizations along one dimension (reshapes below the first two), and two in a row become one or none;
+reductions, normalizations along one dimension and channel shuffles (reshapes below the first two), and two in a row
+become one or none;
 an operation of several operands is passed when the others are transposed alike, constants (transposed now) or hold
 their elements in the same order either way. Then what is left and moves only dimensions of size 1 becomes a reshape,
 and reshapes in a row become one or none. A transpose is not
@@ -35,6 +36,7 @@ from intaglio.passes.graph.layout import before_transpose, inverse, moves_only_o
 from intaglio.passes.graph.sinking import (
     SinkBelowNormalization,
     SinkBelowReduction,
+    SinkBelowShuffle,
     SinkBelowSlice,
     SinkBelowUnitReshape,
     SinkReshapeBelowElementwise,
@@ -190,6 +192,7 @@ class FoldTransposes(ModulePass):
             SinkBelowReduction(),
             SinkBelowNormalization(),
             SinkBelowUnitReshape(),
+            SinkBelowShuffle(),
         ]
         while apply_patterns(op, movement) | apply_patterns(op, [TransposeToReshape(), ComposeReshapes()]):
             pass

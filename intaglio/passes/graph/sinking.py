@@ -125,6 +125,55 @@ class SinkBelowUnitReshape(RewritePattern):
         rewriter.replace(op, [reshaped, transposed], [transposed.result])
 
 
+class SinkBelowShuffle(RewritePattern):
+    """A transpose and then a shuffle of one dimension to the shuffle in the layout before, and then the transpose.
+
+    A shuffle splits a dimension by a reshape, transposes its parts, and joins them by a reshape: the channel shuffle
+    of ShuffleNet. Safe because it permutes the indices of one dimension, wherever that dimension is.
+    """
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: nn.ReshapeOp, rewriter: PatternRewriter) -> None:
+        """Rewrite the reshape that joins the parts."""
+        shuffle = op.input.owner
+        if not isinstance(shuffle, nn.TransposeOp) or not isinstance(split := shuffle.input.owner, nn.ReshapeOp):
+            return
+        if not isinstance(before := split.input.owner, nn.TransposeOp):
+            return
+        joined, parts = tensor_of(split.input).get_shape(), tensor_of(split.result).get_shape()
+        order = permutation_of(shuffle)
+        axis = shuffled_dimension(joined, parts, order)
+        if axis is None or tensor_of(op.result).get_shape() != joined:
+            return
+        permutation, kind = permutation_of(before), tensor_of(before.input)
+        place, count = permutation[axis], len(parts) - len(joined) + 1
+        shape = list(kind.get_shape())
+        shape[place : place + 1] = parts[axis : axis + count]
+        moved = list(range(len(parts)))
+        moved[place : place + count] = [index - axis + place for index in order[axis : axis + count]]
+        new_split = nn.ReshapeOp(before.input, TensorType(kind.get_element_type(), shape))
+        new_shuffle = nn.TransposeOp(new_split.result, moved)
+        new_join = nn.ReshapeOp(new_shuffle.result, kind)
+        after = nn.TransposeOp(new_join.result, permutation)
+        for new, old in ((new_split, split), (new_shuffle, shuffle), (new_join, op), (after, before)):
+            new.location = old.location
+        rewriter.replace(op, [new_split, new_shuffle, new_join, after], [after.result])
+
+
+def shuffled_dimension(joined: Sequence[int], parts: Sequence[int], order: Permutation) -> int | None:
+    """The dimension of `joined` that `parts` has several of and `order` permutes, nothing else moving, or None."""
+    count = len(parts) - len(joined) + 1
+    if count < 2:
+        return None
+    for axis in range(len(joined)):
+        outside = [*range(axis), *range(axis + count, len(parts))]
+        if [*parts[:axis], *parts[axis + count :]] == [*joined[:axis], *joined[axis + 1 :]] and all(
+            order[index] == index for index in outside
+        ):
+            return axis
+    return None
+
+
 class SinkReshapeBelowElementwise(RewritePattern):
     """`f(reshape(a), reshape(b))` to `reshape(f(a, b))` where `a` and `b` have one shape; numbers may take part.
 
