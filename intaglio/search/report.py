@@ -1,7 +1,8 @@
 """What a search has found, as files: assignment, curve, sensitivities, and a page that shows them.
 
 In the results folder: `assignment.json` (what `compile --assignment` takes), `pareto.json` and `pareto.csv`,
-`sensitivity.csv`, and `report.html`, which loads nothing.
+`sensitivity.csv`, and `report.html`, which loads nothing; with the extra `intaglio[plot]` also `pareto.png` and
+`sensitivity.png`.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from intaglio.analysis.error_statistics import finite
 from intaglio.analysis.plots import WIDTH, ticks
 from intaglio.assignment import write_assignment
 from intaglio.files import write_atomically
+from intaglio.remarks import remark
 from intaglio.search.engine import Point
 from intaglio.search.mixed_precision import MixedPrecision
+from intaglio.search.pictures import can_draw, pareto_picture, sensitivity_picture
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d2430; --paper: #fff; --soft: #6b7686; --line: #d9dee6; --mark: #3b6fb6;
@@ -110,10 +113,23 @@ def write_results(found: MixedPrecision, folder: str | Path) -> list[Path]:
     for name, text in files.items():
         write_atomically(target / name, text)
     written = [target / name for name in files]
+    for name, picture in _pictures(found, folder).items():
+        write_atomically(target / name, picture)
+        written.append(target / name)
     if found.result.best is not None:
         write_assignment(target / "assignment.json", found.assignment())
         written.append(target / "assignment.json")
     return written
+
+
+def _pictures(found: MixedPrecision, folder: str | Path) -> dict[str, bytes]:
+    if not can_draw():
+        remark('pareto.png and sensitivity.png need Matplotlib: pip install "intaglio[plot]"', where=str(folder))
+        return {}
+    pictures = {"pareto.png": pareto_picture(found)}
+    if found.result.noise is not None:
+        pictures["sensitivity.png"] = sensitivity_picture(found)
+    return pictures
 
 
 def _csv(rows: Sequence[Sequence[object]]) -> str:

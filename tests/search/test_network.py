@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -23,6 +24,7 @@ from intaglio.interpreter.interpreter import Interpreter
 from intaglio.network import load
 from intaglio.params import default_quantization
 from intaglio.precision import Precision
+from intaglio.remarks import collecting
 from intaglio.search import mixed_precision, workers
 from intaglio.search.engine import SearchOptions
 from intaglio.search.evaluations import Task
@@ -120,7 +122,11 @@ def test_a_search_finds_an_assignment_that_meets_the_target(tiny: Any, tmp_path:
     assert found.network is not None
     assert found.network.evaluate(tiny.evaluation, "top1") == found.best.score
     files = {path.name for path in write_results(found, tmp_path)}
-    assert files == {"assignment.json", "pareto.csv", "pareto.json", "report.html", "sensitivity.csv"}
+    texts = {"assignment.json", "pareto.csv", "pareto.json", "report.html", "sensitivity.csv"}
+    assert files == {*texts, "pareto.png", "sensitivity.png"}
+    for name in ("pareto.png", "sensitivity.png"):
+        picture = (tmp_path / name).read_bytes()
+        assert picture.startswith(b"\x89PNG") and len(picture) > 5000
     nodes = read_assignment(tmp_path / "assignment.json")
     network = load(tiny.model)
     again = network.quantize(tiny.calibration, PARAMS.with_custom_quantization_configs(nodes.nodes))
@@ -129,6 +135,17 @@ def test_a_search_finds_an_assignment_that_meets_the_target(tiny: Any, tmp_path:
     text = page(found)
     assert "http" not in text and text.count("<circle") == len(found.result.points)
     assert json.loads(json.dumps(summary(found)))["best"]["score"] == found.best.score
+
+
+def test_without_matplotlib_there_are_no_pictures_and_a_remark(tiny: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("intaglio.search.report.can_draw", lambda: False)
+    found = found_in(tiny, results_dir=tmp_path)
+    with collecting() as remarks:
+        files = {path.suffix for path in write_results(found, tmp_path)}
+    assert ".png" not in files and ".html" in files
+    assert [remark.message for remark in remarks] == [
+        'pareto.png and sensitivity.png need Matplotlib: pip install "intaglio[plot]"'
+    ]
 
 
 def test_a_search_that_is_repeated_evaluates_nothing(tiny: Any, tmp_path: Path) -> None:
@@ -168,7 +185,7 @@ def test_a_worker_that_dies_is_replaced(tiny: Any, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_dask_cluster_gives_the_same_result_and_survives_a_worker(tiny: Any, tmp_path: Path) -> None:
-    distributed: Any = pytest.importorskip("distributed")
+    distributed: Any = importlib.import_module("distributed")
     here = found_in(tiny)
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
         address = cluster.scheduler_address.removeprefix("tcp://")
@@ -273,6 +290,5 @@ def test_executors_that_do_not_exist_are_refused(name: str) -> None:
 
 
 def test_a_scheduler_that_does_not_answer_is_an_error() -> None:
-    pytest.importorskip("distributed")
     with pytest.raises(UserError, match="no Dask scheduler answers"), workers.workers("dask://127.0.0.1:9"):
         pass
