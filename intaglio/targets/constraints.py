@@ -19,12 +19,14 @@ from intaglio.dialects import nn, quant
 from intaglio.dialects.quant import UniformQuantizedPerAxisType, UniformQuantizedType, requantization_mode
 from intaglio.params import RequantizationMode
 from intaglio.precision import Precision
+from intaglio.targets.movement import MOVEMENT, movement_of
 from intaglio.targets.target import Target
 
 Check = Callable[[Operation, Target], str | None]
 """The offending values of an operation, or None."""
 
-LINEAR = (nn.Conv2dOp, nn.DenseOp)
+LINEAR = (nn.Conv2dOp, nn.ConvTranspose2dOp, nn.DenseOp)
+REDUCTIONS = (nn.ReduceSumOp, nn.ReduceMeanOp, nn.ReduceMaxOp, nn.ReduceMinOp)
 BINARY = (nn.AddOp, nn.SubOp, nn.MulOp)
 SUPPORTED: tuple[type[Operation], ...] = (
     *LINEAR,
@@ -34,8 +36,10 @@ SUPPORTED: tuple[type[Operation], ...] = (
     *nn.TABLE_OPS,
     nn.MaxPool2dOp,
     nn.AvgPool2dOp,
+    *REDUCTIONS,
     nn.ReshapeOp,
     quant.RequantizeOp,
+    *MOVEMENT,
 )
 """The operations that the accelerator executes, subject to the constraints."""
 
@@ -48,6 +52,7 @@ IN_16_BITS: tuple[type[Operation], ...] = (
     nn.MaxPool2dOp,
     nn.AvgPool2dOp,
     nn.ReshapeOp,
+    *MOVEMENT,
     quant.RequantizeOp,
 )
 """Those that it executes on values of 16 bits, too."""
@@ -55,8 +60,11 @@ IN_16_BITS: tuple[type[Operation], ...] = (
 LARGEST_DIMENSION = 65_535
 LARGEST_ROW_BYTES = (1 << 20) - 1
 LARGEST_STEP = 255
+MOST_TAPS = 65_536
 LARGEST_DEPTH = 32_768
 LARGEST_WIDE_DEPTH = 65_536
+MOST_BOXES = 4_096
+"""Parts of a movement, each of which is at least a task."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +137,7 @@ def check(op: Operation, target: Target) -> list[Violation]:
 
 
 def _activations(op: Operation) -> list[SSAValue]:
-    inputs = op.operands[:1] if isinstance(op, LINEAR) else op.operands
+    inputs = op.operands[:1] if isinstance(op, (*LINEAR, nn.GatherOp)) else op.operands
     return [*inputs, *op.results]
 
 
@@ -238,19 +246,19 @@ def row_size(op: Operation, target: Target) -> str | None:
     return None
 
 
-@_constraint(nn.Conv2dOp, nn.PoolOp)
+@_constraint(nn.Conv2dOp, nn.ConvTranspose2dOp, nn.PoolOp)
 def kernel_size(op: Operation, target: Target) -> str | None:
-    """Kernels have at most 255 rows and columns."""
-    kernel = _shape(op.weight)[1:3] if isinstance(op, nn.Conv2dOp) else _kernel_of(op)
-    return None if max(kernel) <= LARGEST_STEP else f"kernel {list(kernel)}"
+    """Kernels have at most 65536 elements."""
+    kernel = _kernel_of(op)
+    return None if math.prod(kernel) <= MOST_TAPS else f"kernel {list(kernel)}"
 
 
-@_constraint(nn.Conv2dOp, nn.PoolOp)
+@_constraint(nn.Conv2dOp, nn.ConvTranspose2dOp, nn.PoolOp)
 def strides(op: Operation, target: Target) -> str | None:
     """Strides and dilations are at most 255."""
-    assert isinstance(op, nn.Conv2dOp | nn.PoolOp)
+    assert isinstance(op, nn.Conv2dOp | nn.ConvTranspose2dOp | nn.PoolOp)
     steps = list(op.strides.get_values())
-    dilations = list(op.dilations.get_values()) if isinstance(op, nn.Conv2dOp) else list(op.dilation())
+    dilations = list(op.dilation()) if isinstance(op, nn.PoolOp) else list(op.dilations.get_values())
     return None if max(*steps, *dilations) <= LARGEST_STEP else f"strides {steps} and dilations {dilations}"
 
 
@@ -259,7 +267,7 @@ def window_size(op: Operation, target: Target) -> str | None:
     """What one output position reads, from the first row and column to the last, fits half of the scratchpad."""
     assert isinstance(op, nn.Conv2dOp | nn.PoolOp)
     convolves = isinstance(op, nn.Conv2dOp)
-    kernel = _shape(op.weight)[1:3] if convolves else _kernel_of(op)
+    kernel = _kernel_of(op)
     dilations = tuple(op.dilations.get_values()) if convolves else op.dilation()
     _, height, width, channels = _shape(op.input)
     extents = [(taps - 1) * apart + 1 for taps, apart in zip(kernel, dilations, strict=True)]
@@ -269,10 +277,10 @@ def window_size(op: Operation, target: Target) -> str | None:
     return None if needed <= target.scratchpad_bytes // 2 else f"{needed} bytes of {target.scratchpad_bytes}"
 
 
-@_constraint(*LINEAR)
+@_constraint(nn.Conv2dOp, nn.DenseOp)
 def accumulator_depth(op: Operation, target: Target) -> str | None:
     """An output element sums at most 32768 products of bytes, or 65536 others, so that no accumulator overflows."""
-    assert isinstance(op, LINEAR)
+    assert isinstance(op, nn.Conv2dOp | nn.DenseOp)
     depth = math.prod(_shape(op.weight)[1:])
     return (
         None
@@ -289,6 +297,37 @@ def uniform_average(op: Operation, target: Target) -> str | None:
     return f"pads {pads}, not counted" if any(pads) and not op.count_include_pad.value.data else None
 
 
+@_constraint(nn.ConvTranspose2dOp)
+def phase_channels(op: Operation, target: Target) -> str | None:
+    """The phases of a transposed convolution have at most 65535 channels in all, and sum 32768 products at most."""
+    assert isinstance(op, nn.ConvTranspose2dOp)
+    strides, outputs = list(op.strides.get_values()), _shape(op.result)[3]
+    channels = _shape(op.input)[3]
+    if strides[0] * strides[1] * outputs > LARGEST_DIMENSION:
+        return f"strides {strides} and {outputs} channels"
+    window = math.prod(size // step + 2 for size, step in zip(_shape(op.weight)[1:3], strides, strict=True))
+    return None if window * channels <= LARGEST_DEPTH else f"{window * channels} for {channels} channels"
+
+
+@_constraint(*REDUCTIONS)
+def neighbouring_dimensions(op: Operation, target: Target) -> str | None:
+    """The dimensions that are reduced are neighbours."""
+    assert isinstance(op, nn.ReduceOp)
+    shape, axes = _shape(op.input), list(op.axes.get_values())
+    reduced = [axis for axis in axes if shape[axis] > 1]
+    kept = [axis for axis in range(len(shape)) if axis not in axes and shape[axis] > 1]
+    return f"axes {axes} of {list(shape)}" if any(reduced[0] < axis < reduced[-1] for axis in kept) else None
+
+
+@_constraint(*REDUCTIONS)
+def reduced_elements(op: Operation, target: Target) -> str | None:
+    """A reduction is over at most 32768 elements, which fit half of the scratchpad."""
+    assert isinstance(op, nn.ReduceOp)
+    count = math.prod(_shape(op.input)) // math.prod(_shape(op.result))
+    most = min(LARGEST_DEPTH, target.scratchpad_bytes // 2)
+    return None if count <= most else f"{count}"
+
+
 @_constraint(*BINARY)
 def broadcast(op: Operation, target: Target) -> str | None:
     """One operand of an addition or product has the result's shape, in a subtraction the first one."""
@@ -299,6 +338,31 @@ def broadcast(op: Operation, target: Target) -> str | None:
     return f"{list(lhs)} and {list(rhs)} for {list(result)}"
 
 
+@_constraint(nn.GatherOp)
+def known_indices(op: Operation, target: Target) -> str | None:
+    """Indices of a gather are constants."""
+    assert isinstance(op, nn.GatherOp)
+    return None if isinstance(op.indices.owner, nn.ConstantOp) else f"a value of type {op.indices.type}"
+
+
+@_constraint(nn.ResizeOp)
+def nearest_element(op: Operation, target: Target) -> str | None:
+    """Images are resized by taking the nearest element."""
+    assert isinstance(op, nn.ResizeOp)
+    return None if op.mode.data in nn.NEAREST else f"mode {op.mode.data}"
+
+
+@_constraint(*MOVEMENT)
+def regular_movement(op: Operation, target: Target) -> str | None:
+    """A movement has at most 4096 parts that read with constant steps."""
+    if isinstance(op, nn.GatherOp) and not isinstance(op.indices.owner, nn.ConstantOp):
+        return None
+    boxes = len(movement_of(op)[1])
+    return None if boxes <= MOST_BOXES else f"{boxes}"
+
+
 def _kernel_of(op: Operation) -> tuple[int, ...]:
+    if isinstance(op, nn.Conv2dOp | nn.ConvTranspose2dOp):
+        return _shape(op.weight)[1:3]
     assert isinstance(op, nn.PoolOp)
     return tuple(op.kernel.get_values())

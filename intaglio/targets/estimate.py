@@ -29,9 +29,10 @@ from xdsl.utils.hints import isa
 from intaglio.dialects import nn, quant
 from intaglio.ir.locations import name_of
 from intaglio.precision import Precision
-from intaglio.targets.constraints import LINEAR, SUPPORTED
+from intaglio.targets.constraints import LINEAR, REDUCTIONS, SUPPORTED
 from intaglio.targets.costs import ElementBytes, multiply_cost, vector_cost
 from intaglio.targets.instructions import PARAMETER_BYTES, WIDE_PARAMETER_BYTES
+from intaglio.targets.movement import MOVEMENT, movement_cycles
 from intaglio.targets.target import Target
 
 _PARTS = 8
@@ -317,8 +318,17 @@ def _work(op: Operation, precision: Precision, target: Target) -> _Work:
     shape = nn.tensor_of(op.results[0]).get_shape()
     positions, channels = math.prod(shape[:-1]), shape[-1] if shape else 1
     elements = _element_bytes(precision)
+    if isinstance(op, MOVEMENT):
+        known = not isinstance(op, nn.GatherOp) or isinstance(op.indices.owner, nn.ConstantOp)
+        return _Work(0, movement_cycles(op, target) if known else positions * channels)
+    if isinstance(op, REDUCTIONS):
+        kind = "max" if isinstance(op, nn.ReduceMaxOp | nn.ReduceMinOp) else "sum"
+        taps = math.prod(nn.tensor_of(op.operands[0]).get_shape()) // max(1, positions * channels)
+        return _Work(0, vector_cost(kind, positions, channels, taps, target).cycles)
     if isinstance(op, LINEAR):
         weight = nn.tensor_of(op.weight).get_shape()
+        if isinstance(op, nn.ConvTranspose2dOp):
+            positions, weight = _phases(op, positions)
         stored = math.prod(weight) * precision.weight_bits // 8 + elements.parameters * weight[0]
         taps = math.prod(weight[1:-1])
         if isinstance(op, nn.Conv2dOp) and op.is_depthwise:
@@ -334,6 +344,15 @@ def _work(op: Operation, precision: Precision, target: Target) -> _Work:
     if channels % target.array_size:
         positions, channels = 1, positions * channels
     return _Work(0, vector_cost(kind, positions, channels, 1, target).cycles)
+
+
+def _phases(op: nn.ConvTranspose2dOp, positions: int) -> tuple[int, tuple[int, ...]]:
+    """Positions and weights of a transposed convolution as one of step 1 to all its phases."""
+    outputs, rows, columns, _ = nn.tensor_of(op.weight).get_shape()
+    strides = op.strides.get_values()
+    phases = math.prod(strides)
+    taps = [math.ceil(size / step) for size, step in zip((rows, columns), strides, strict=True)]
+    return math.ceil(positions / phases), (phases * outputs, *taps, nn.tensor_of(op.input).get_shape()[3])
 
 
 def _matrix_work(

@@ -217,16 +217,14 @@ def test_without_a_target_there_is_nothing_to_plan_for(regions: Any) -> None:
 def test_operations_without_a_layer_are_an_error() -> None:
     module = parse_module(
         """
-        func.func @region_0(%x: tensor<2x3x!quant.uniform<i8:f32, 0.5>>) -> tensor<3x2x!quant.uniform<i8:f32, 0.5>>
-            attributes {intaglio.device = "accelerator"} {
-          %y = nn.transpose %x permutation [1, 0] :
-            (tensor<2x3x!quant.uniform<i8:f32, 0.5>>) -> tensor<3x2x!quant.uniform<i8:f32, 0.5>> loc("swap")
-          func.return %y : tensor<3x2x!quant.uniform<i8:f32, 0.5>>
+        func.func @region_0(%x: tensor<2x3xf32>) -> tensor<2x3xf32> attributes {intaglio.device = "accelerator"} {
+          %y = nn.pow %x, %x : (tensor<2x3xf32>, tensor<2x3xf32>) -> tensor<2x3xf32> loc("power")
+          func.return %y : tensor<2x3xf32>
         }
         """
     )
     module.attributes["intaglio.target"] = StringAttr("gen1")
-    with pytest.raises(UserError, match=r'no layer for nn\.transpose "swap"'):
+    with pytest.raises(UserError, match=r'no layer for nn\.pow "power"'):
         NnToNpu().apply(make_context(), module)
 
 

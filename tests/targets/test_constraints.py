@@ -87,9 +87,9 @@ CASES = {
     "rank": (*elementwise("add", (1, 1, 1, 1, 2), (2,), (1, 1, 1, 1, 2)), "got rank 5"),
     "row_size": (*elementwise("mul", (1, 1, 1025, 1024), (1,), (1, 1, 1025, 1024)), "got shape [1, 1, 1025, 1024]"),
     "kernel_size": (
-        [t(1, 256, 1, 1)],
-        pool("max_pool2d", t(1, 256, 1, 1), t(1, 1, 1, 1), kernel="[256, 1]", more="[0, 0, 0, 0] dilations [1, 1]"),
-        "got kernel [256, 1]",
+        [t(1, 257, 256, 1)],
+        pool("max_pool2d", t(1, 257, 256, 1), t(1, 1, 1, 1), kernel="[257, 256]", more="[0, 0, 0, 0] dilations [1, 1]"),
+        "got kernel [257, 256]",
     ),
     "strides": (
         [t(1, 257, 1, 1), t(1, 2, 1, 1, kind=W)],
@@ -111,7 +111,40 @@ CASES = {
         pool("avg_pool2d", t(1, 2, 2, 1), t(1, 2, 2, 1), kernel="[2, 2]", more="[1, 1, 0, 0] count_include_pad false"),
         "got pads [1, 1, 0, 0], not counted",
     ),
+    "phase_channels": (
+        [t(1, 1, 1, 1), t(2, 255, 255, 1, kind=W)],
+        f"nn.conv_transpose2d %a, %b strides [255, 255] pads [0, 0, 0, 0] dilations [1, 1] groups 1 "
+        f": ({t(1, 1, 1, 1)}, {t(2, 255, 255, 1, kind=W)}) -> {t(1, 255, 255, 2)}",
+        "got strides [255, 255] and 2 channels",
+    ),
+    "neighbouring_dimensions": (
+        [t(2, 3, 4)],
+        f"nn.reduce_mean %a axes [0, 2] : ({t(2, 3, 4)}) -> {t(1, 3, 1)}",
+        "got axes [0, 2] of [2, 3, 4]",
+    ),
+    "reduced_elements": (
+        [t(2, 32_769)],
+        f"nn.reduce_sum %a axes [1] : ({t(2, 32_769)}) -> {t(2, 1)}",
+        "got 32769",
+    ),
     "broadcast": (*elementwise("sub", (1, 4), (3, 4), (3, 4)), "got [1, 4] and [3, 4] for [3, 4]"),
+    "known_indices": (
+        [t(9, 4), t(2, kind="i64")],
+        f"nn.gather %a, %b axis 0 : ({t(9, 4)}, {t(2, kind='i64')}) -> {t(2, 4)}",
+        f"got a value of type {t(2, kind='i64')}",
+    ),
+    "nearest_element": (
+        [t(1, 2, 2, 1)],
+        'nn.resize %a mode "linear" steps [1, 1] offsets [0, 0] units [2, 2] cubic_coefficient -7.5e-01 : f64 '
+        f"exclude_outside false : ({t(1, 2, 2, 1)}) -> {t(1, 4, 4, 1)}",
+        "got mode linear",
+    ),
+    "regular_movement": (
+        [t(1, 150, 150, 1)],
+        'nn.resize %a mode "floor" steps [150, 150] offsets [0, 0] units [299, 299] cubic_coefficient -7.5e-01 : f64 '
+        f"exclude_outside false : ({t(1, 150, 150, 1)}) -> {t(1, 299, 299, 1)}",
+        "got 22500",
+    ),
 }
 
 
@@ -149,6 +182,13 @@ def test_a_violation_names_the_constraint_and_the_values(name: str):
             conv(t(1, 256, 1, 1), t(1, 2, 1, 1, kind=W), t(1, 1, 1, 1), strides="[255, 255]", dilations="[255, 1]"),
         ),
         (
+            [t(1, 40, 60, 8)],
+            'nn.resize %a mode "floor" steps [2, 2] offsets [0, 0] units [3, 3] cubic_coefficient -7.5e-01 : f64 '
+            f"exclude_outside false : ({t(1, 40, 60, 8)}) -> {t(1, 60, 90, 8)}",
+        ),
+        ([t(1, 3, 4)], f"nn.reduce_max %a axes [0, 2] : ({t(1, 3, 4)}) -> {t(1, 3, 1)}"),
+        ([t(4, 5)], f"nn.transpose %a permutation [1, 0] : ({t(4, 5)}) -> {t(5, 4)}"),
+        (
             [t(1, 32_768), t(1, 32_768, kind=W)],
             f"nn.dense %a, %b : ({t(1, 32_768)}, {t(1, 32_768, kind=W)}) -> {t(1, 1)}",
         ),
@@ -162,6 +202,18 @@ def test_a_violation_names_the_constraint_and_the_values(name: str):
 )
 def test_what_obeys_has_no_violations(arguments: list[str], op: str):
     assert messages(arguments, op) == []
+
+
+def test_a_gather_with_known_indices_obeys():
+    text = f"""
+    func.func @main(%a: {t(9, 4)}) {{
+      %i = nn.constant dense<[3, 0]> : tensor<2xi64>
+      %y = nn.gather %a, %i axis 0 : ({t(9, 4)}, tensor<2xi64>) -> {t(2, 4)}
+      func.return
+    }}
+    """
+    (gather,) = (op for op in parse_module(text).walk() if isinstance(op, nn.GatherOp))
+    assert check(gather, GEN1) == []
 
 
 def test_constraints_are_about_supported_operations():

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from intaglio.lowering.tiling.geometry import divide_up
-from intaglio.lowering.tiling.layers import CopyLayer, Layer, MatrixLayer, Source, Tensor
+from intaglio.lowering.tiling.layers import Layer, MatrixLayer, Source, Tensor
 
 Rows = tuple[int, int]
 """The first row, and one past the last."""
@@ -36,7 +36,7 @@ def is_striped(layers: Sequence[Layer]) -> bool:
     images = layers[-1].shape[0]
     produced: dict[Tensor, Layer] = {}
     for layer in layers:
-        if isinstance(layer, CopyLayer) or layer.shape[0] != images:
+        if not layer.works_by_rows or layer.shape[0] != images:
             return False
         for source in layer.sources:
             producer = produced.get(source.tensor)

@@ -129,8 +129,18 @@ class Emitter:
         self.load(source, buffer, _transfer(shape, region, element_bytes))
         return compact_view(buffer, region, element_bytes)
 
-    def store_region(self, view: View, target: SSAValue, shape: Shape) -> None:
-        """Store a view without gaps to its place in a tensor in DRAM."""
+    def store_region(self, view: View, target: SSAValue, shape: Shape, phases: int = 1) -> None:
+        """Store a view without gaps to its place in a tensor in DRAM.
+
+        Args:
+            view: the view.
+            target: the tensor.
+            shape: of the tensor.
+            phases: rows of the tensor that each row of the shape is.
+        """
+        if phases > 1 and view.region.columns < shape[2]:
+            self.store(view.buffer, target, _phased(shape, view.region, phases, view.element_bytes))
+            return
         self.store(view.buffer, target, _reversed(_transfer(shape, view.region, view.element_bytes)))
 
 
@@ -166,6 +176,15 @@ def _transfer(shape: Shape, region: Block, element_bytes: int) -> npu.Transfer:
             return npu.Transfer(start, 0, size)
         return npu.Transfer(start, 0, run, region.rows, row, run)
     return npu.Transfer(start, 0, part, region.columns, column, part, region.rows, row, run)
+
+
+def _phased(shape: Shape, region: Block, phases: int, element_bytes: int) -> npu.Transfer:
+    """From a buffer of its own to some columns of a tensor each row of whose shape is several rows in memory."""
+    _, height, width, channels = shape
+    row = width * channels * element_bytes
+    run = region.columns * channels // phases * element_bytes
+    start = (region.n * height + region.y0) * row + region.x0 * channels // phases * element_bytes
+    return npu.Transfer(0, start, run, phases, run, row // phases, region.rows, phases * run, row)
 
 
 def _reversed(transfer: npu.Transfer) -> npu.Transfer:

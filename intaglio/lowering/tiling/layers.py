@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from xdsl.dialects.builtin import LocationAttr
@@ -17,6 +17,7 @@ from xdsl.ir import SSAValue
 
 from intaglio.dialects.npu import Bounds, Scale
 from intaglio.lowering.tiling.geometry import Block, BlockSize, Shape, Window
+from intaglio.targets.boxes import Box
 from intaglio.targets.costs import ElementBytes
 from intaglio.targets.instructions import PARAMETER_BYTES, WIDE_PARAMETER_BYTES
 
@@ -78,6 +79,9 @@ class Layer(ABC):
     window: Window = field(default=Window(), kw_only=True)
     splits_channels: bool = field(default=True, init=False)
     """Whether a block may have some channels only, which it reads from the same channels of its sources."""
+
+    works_by_rows: ClassVar[bool] = True
+    """Whether some rows of the output need some rows of each source, those under the window."""
 
     def region(self, source: Source, block: Block) -> Block:
         """The part of a source that a block of the output needs; dimensions of size 1 are broadcast."""
@@ -176,12 +180,15 @@ class MatrixLayer(LinearLayer):
 
     groups: int
 
+    phases: tuple[int, int] = (1, 1)
+    """Rows and columns of the tensor for each of the shape: output channels are row phase, column phase, channel."""
+
     def __post_init__(self) -> None:
         self.splits_channels = False
 
     def flattened(self, lanes: int) -> Layer:
         """A pointwise convolution as rows of one column; others as they are."""
-        if not self.window.is_pointwise or self.groups != 1:
+        if not self.window.is_pointwise or self.groups != 1 or self.phases != (1, 1):
             return self
         sources = tuple(Source(source.tensor, _positions(source.shape)) for source in self.sources)
         return replace(self, sources=sources, shape=_positions(self.shape))
@@ -259,6 +266,32 @@ class InterpolatedLayer(TableLayer):
 @dataclass(eq=False)
 class CopyLayer(Layer):
     """A tensor that is one output more, or an output although no layer computes it."""
+
+    works_by_rows: ClassVar[bool] = False
+
+
+@dataclass(eq=False)
+class MoveLayer(Layer):
+    """Elements of other tensors, or one value, in another order.
+
+    The layer is cut into runs of its output in memory; the size of a block says how many bytes one has at most.
+    """
+
+    dimensions: tuple[int, ...]
+    """Of the output, in bytes."""
+
+    boxes: tuple[Box, ...]
+    """What is moved, in bytes."""
+
+    works_by_rows: ClassVar[bool] = False
+
+    def region_bytes(self, source: Source, size: BlockSize) -> int:
+        """The largest number of bytes that a block of some size needs of a source: none needs more than it has."""
+        return min(source.tensor.size, size.rows * size.columns * size.channels * source.tensor.element_bytes)
+
+    def flattened(self, lanes: int) -> Layer:
+        """The layer itself, as its shape makes no difference."""
+        return self
 
 
 def _positions(shape: Shape) -> Shape:

@@ -177,13 +177,25 @@ class MatrixTasks:
             [parameters, output.buffer],
             parameters_offset=parameters_offset,
             wide=UNIT if self.layer.parameters.is_wide else None,
-            placement=npu.PlacementAttr(output.placement(tile.y0, tile.x0, group.first)),
+            placement=npu.PlacementAttr(self._placement(output, tile, group.first)),
             window=npu.GridAttr(npu.Grid(tile.rows, tile.columns, 1, 1)),
             channels=group.channels,
             accumulator=row,
             zero_point=self.layer.zero_point,
             bounds=npu.BoundsAttr(self.layer.bounds),
         )
+
+    def _placement(self, output: View, tile: Block, channel: int) -> npu.Placement:
+        """Where a tile's results from an output channel on are written; phases lie beside each other."""
+        rows, columns = self.layer.phases
+        if (rows, columns) == (1, 1):
+            return output.placement(tile.y0, tile.x0, channel)
+        phase, channel = divmod(channel, self.layer.shape[3] // rows)
+        first = output.at(tile.y0, output.region.x0) + phase * (output.row_stride // rows)
+        column = output.column_stride // rows
+        size = output.element_bytes
+        offset = first + (tile.x0 - output.region.x0) * column + channel * size
+        return npu.Placement(offset, output.row_stride, column, size)
 
 
 def _cut(block: Block, rows: int, columns: int) -> Iterator[Block]:

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from xdsl.dialects import func
-from xdsl.dialects.builtin import IntegerType, TensorType
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.ir import Operation, SSAValue
 
 from intaglio.dialects import nn
-from intaglio.dialects.npu import Bounds, Scale
-from intaglio.dialects.quant import RequantizeOp, UniformQuantizedPerAxisType, UniformQuantizedType
+from intaglio.dialects.npu import Scale
+from intaglio.dialects.quant import RequantizeOp
 from intaglio.dialects.weights import array_of
 from intaglio.errors import UserError
 from intaglio.interpreter.table_functions import table_function
 from intaglio.ir.locations import describe
 from intaglio.lowering.tiling.geometry import Axis, Shape, Window
 from intaglio.lowering.tiling.layers import (
-    Array,
     AveragePoolLayer,
     ConvertLayer,
     CopyLayer,
@@ -31,7 +29,7 @@ from intaglio.lowering.tiling.layers import (
     Layer,
     MatrixLayer,
     MaxPoolLayer,
-    Parameters,
+    MoveLayer,
     ProductLayer,
     Source,
     SumLayer,
@@ -40,11 +38,22 @@ from intaglio.lowering.tiling.layers import (
     as_image,
 )
 from intaglio.lowering.tiling.packing import as_bytes
+from intaglio.lowering.tiling.reductions import read_extreme, read_sum
+from intaglio.lowering.tiling.transposed import read_conv_transpose
+from intaglio.lowering.tiling.values import (
+    bounds_of,
+    constant_of,
+    element_bytes_of,
+    linear_parameters,
+    quantization_of,
+    scale_of,
+    shape_of,
+)
 from intaglio.numerics.addition import add_headroom_bits
-from intaglio.numerics.clamp import clamp_bounds
-from intaglio.numerics.requantization import add_multipliers, average_multiplier, quantize_multiplier
-from intaglio.numerics.rescaling import rescaling
+from intaglio.numerics.requantization import add_multipliers, average_multiplier
 from intaglio.numerics.tables import table_int8, table_int16, table_int16_scale
+from intaglio.targets.boxes import in_bytes, is_identity
+from intaglio.targets.movement import MOVEMENT, movement_of
 
 
 @dataclass
@@ -63,32 +72,6 @@ class Network:
             found.update(dict.fromkeys(source.tensor for source in layer.sources))
             found[layer.output] = None
         return list(found)
-
-
-def shape_of(value: SSAValue) -> tuple[int, ...]:
-    """The shape of a tensor."""
-    return tuple(cast("TensorType[Attribute]", value.type).get_shape())
-
-
-def quantization_of(value: SSAValue) -> UniformQuantizedType:
-    """The parameters of an activation; regions hold none but tensors quantized per tensor."""
-    kind = cast("TensorType[Attribute]", value.type).get_element_type()
-    assert isinstance(kind, UniformQuantizedType)
-    return kind
-
-
-def element_bytes_of(value: SSAValue) -> int:
-    """Bytes that an element of an activation is stored in."""
-    storage = quantization_of(value).storage_type
-    assert isinstance(storage, IntegerType)
-    return storage.width.data // 8
-
-
-def bounds_of(value: SSAValue, clamp: nn.ClampAttr | None) -> Bounds:
-    """Smallest and largest stored value of a result, given the fused activation."""
-    kind = quantization_of(value)
-    low, high = clamp.bounds if clamp is not None else (None, None)
-    return Bounds(*clamp_bounds(low, high, kind.scale, kind.zero_point, kind.storage_min, kind.storage_max))
 
 
 def read_network(function: func.FuncOp) -> Network:
@@ -114,8 +97,10 @@ class _Reader:
                 self._tensors[op.result] = self._tensors[op.input]
             elif isinstance(op, nn.ConstantOp):
                 self._define_constant(op)
+            elif isinstance(op, MOVEMENT):
+                self._move(op)
             else:
-                self._layers.append(self._layer(op))
+                self._layers += self._read(op)
         for index, tensor in enumerate(outputs):
             tensor.outputs.append(index)
         self._append_copies(outputs, inputs)
@@ -133,6 +118,21 @@ class _Reader:
         tensor = Tensor(values.nbytes, op.result, value=as_bytes(values), element_bytes=values.itemsize)
         self._tensors[op.result] = tensor
 
+    def _move(self, op: Operation) -> None:
+        """Add a movement, unless elements stay as they lie in memory."""
+        (result,) = op.results
+        dimensions, boxes, values = movement_of(op)
+        dimensions, boxes = in_bytes(dimensions, boxes, element_bytes_of(result))
+        tensors = [self._tensors[value] for value in values]
+        if is_identity(dimensions, boxes, [tensor.size for tensor in tensors]):
+            self._tensors[result] = tensors[boxes[0].source or 0]
+            return
+        sources = tuple(self._source(value, as_image(shape_of(value))) for value in values)
+        shape = as_image(shape_of(result))
+        output = self._define(result, None)
+        layer = MoveLayer(op.location, sources, output, shape, dimensions=dimensions, boxes=tuple(boxes))
+        self._layers.append(layer)
+
     def _append_copies(self, outputs: list[Tensor], inputs: list[Tensor]) -> None:
         """Copy what is an output twice, or is one without being computed, to the outputs that lack it."""
         for tensor in dict.fromkeys(outputs):
@@ -148,16 +148,17 @@ class _Reader:
     def _source(self, value: SSAValue, shape: Shape) -> Source:
         return Source(self._tensors[value], shape)
 
-    def _layer(self, op: Operation) -> Layer:
+    def _read(self, op: Operation) -> list[Layer]:
         for kind, read in _READERS.items():
             if isinstance(op, kind):
-                return read(op, self._source, partial(self._define, op.results[0], None))
+                found = read(op, self._source, partial(self._define, op.results[0], None))
+                return found if isinstance(found, list) else [found]
         raise UserError(
             f"the accelerator has no layer for {describe(op)}", hint="run assign-devices and outline-regions before"
         )
 
 
-Reader = Callable[[Any, Callable[[SSAValue, Shape], Source], Callable[[], Tensor]], Layer]
+Reader = Callable[[Any, Callable[[SSAValue, Shape], Source], Callable[[], Tensor]], Layer | list[Layer]]
 
 
 def _location(tensor: Tensor) -> Any:
@@ -187,35 +188,8 @@ def _window(kernel: tuple[int, ...], op: Any, dilations: tuple[int, ...]) -> Win
     return Window(y, x)
 
 
-def _weight_scales(value: SSAValue) -> Array:
-    kind = cast("TensorType[Attribute]", value.type).get_element_type()
-    assert isinstance(kind, UniformQuantizedType | UniformQuantizedPerAxisType)
-    return np.atleast_1d(kind.scales)
-
-
-def _constant(value: SSAValue) -> Array:
-    op = value.owner
-    assert isinstance(op, nn.ConstantOp)
-    return array_of(op.value)
-
-
-def _parameters(op: nn.Conv2dOp | nn.DenseOp, weight: Array) -> Parameters:
-    """Per-channel parameters with the input's zero point folded into the bias: `b - z_x * sum(w)`, modulo 2**32."""
-    kind, result, channels = quantization_of(op.input), quantization_of(op.result), weight.shape[0]
-    is_wide = element_bytes_of(op.input) > 1
-    ratio = kind.scale * _weight_scales(op.weight) / result.scale
-    multiplier, shift = rescaling(wide=is_wide).multiplier(ratio)
-    bias = _constant(op.bias).astype(np.int64) if op.bias is not None else np.zeros(channels, np.int64)
-    folded = bias - kind.zero_point * weight.reshape(channels, -1).sum(axis=1, dtype=np.int64)
-    return Parameters(
-        folded if is_wide else folded.astype(np.int32),
-        np.broadcast_to(multiplier, channels).astype(np.int32),
-        np.broadcast_to(shift, channels).astype(np.int32),
-    )
-
-
 def _conv2d(op: nn.Conv2dOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> Layer:
-    weight = _constant(op.weight)
+    weight = constant_of(op.weight)
     groups = op.groups.value.data
     window = _window(weight.shape[1:3], op, tuple(op.dilations.get_values()))
     shared: dict[str, Any] = {
@@ -224,25 +198,52 @@ def _conv2d(op: nn.Conv2dOp, source: Callable[..., Source], output: Callable[[],
         "output": output(),
         "shape": as_image(shape_of(op.result)),
         "window": window,
-        "parameters": _parameters(op, weight),
+        "parameters": linear_parameters(op, weight),
         "input_zero_point": quantization_of(op.input).zero_point,
         "zero_point": quantization_of(op.result).zero_point,
         "bounds": bounds_of(op.result, op.clamp),
     }
     if op.is_depthwise:
         return DepthwiseLayer(**shared, weight=weight)
-    return MatrixLayer(**shared, weight=weight, groups=groups)
+    layer = MatrixLayer(**shared, weight=weight, groups=groups)
+    return _along_rows(layer) if _is_narrow(layer) else layer
+
+
+_FEW_CHANNELS = 16
+"""Channels that leave lanes of the array idle, unless it reads several columns at once."""
+
+
+def _is_narrow(layer: MatrixLayer) -> bool:
+    """Whether an image of few channels has one column, so that its kernel cannot fill the array as it stands."""
+    (source,) = layer.sources
+    narrow = source.shape[2] == layer.shape[2] == layer.window.x.kernel == 1
+    return narrow and layer.window.x.before == 0 and source.shape[3] <= _FEW_CHANNELS and layer.window.y.kernel > 1
+
+
+def _along_rows(layer: MatrixLayer) -> MatrixLayer:
+    """The same layer with its column as a row: elements lie in memory as before."""
+
+    def turned(shape: Shape) -> Shape:
+        return shape[0], shape[2], shape[1], shape[3]
+
+    return replace(
+        layer,
+        sources=tuple(Source(source.tensor, turned(source.shape)) for source in layer.sources),
+        shape=turned(layer.shape),
+        window=Window(replace(layer.window.x, stride=1), layer.window.y),
+        weight=np.swapaxes(layer.weight, 1, 2),
+    )
 
 
 def _dense(op: nn.DenseOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> Layer:
-    weight = _constant(op.weight)
+    weight = constant_of(op.weight)
     return MatrixLayer(
         op.location,
         (source(op.input, as_image(shape_of(op.input))),),
         output(),
         as_image(shape_of(op.result)),
         weight=weight[:, None, None, :],
-        parameters=_parameters(op, weight),
+        parameters=linear_parameters(op, weight),
         input_zero_point=quantization_of(op.input).zero_point,
         zero_point=quantization_of(op.result).zero_point,
         bounds=bounds_of(op.result, op.clamp),
@@ -306,11 +307,6 @@ def _sum(op: nn.AddOp | nn.SubOp, source: Callable[..., Source], output: Callabl
     )
 
 
-def _scale(real: float, zero_point: int) -> Scale:
-    multiplier, shift = quantize_multiplier(real)
-    return Scale(int(multiplier), int(shift), zero_point)
-
-
 def _product(op: nn.MulOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> Layer:
     sources, shape, operands = _binary_sources(op, source)
     a, b, result = (quantization_of(value) for value in (*operands, op.result))
@@ -321,7 +317,7 @@ def _product(op: nn.MulOp, source: Callable[..., Source], output: Callable[[], T
         sources,
         output(),
         shape,
-        scale=_scale(ratio, result.zero_point),
+        scale=scale_of(ratio, result.zero_point),
         a_zero_point=a.zero_point,
         b_zero_point=b.zero_point,
         bounds=bounds_of(op.result, op.clamp),
@@ -337,7 +333,7 @@ def _clip(op: nn.ReluOp | nn.ClipOp, source: Callable[..., Source], output: Call
         (source(op.input, shape),),
         output(),
         shape,
-        scale=_scale(kind.scale / result.scale, result.zero_point),
+        scale=scale_of(kind.scale / result.scale, result.zero_point),
         input_zero_point=kind.zero_point,
         bounds=bounds_of(op.result, clamp),
     )
@@ -351,7 +347,7 @@ def _table(op: nn.ActivationOp, source: Callable[..., Source], output: Callable[
         unit = table_int16_scale(result.scale, 8 * width)
         table = table_int16(function, kind.scale, unit)
         # Interpolation leaves seven fraction bits.
-        scale = _scale(unit / result.scale / 128, result.zero_point)
+        scale = scale_of(unit / result.scale / 128, result.zero_point)
         bounds = bounds_of(op.result, None)
         sources = (source(op.input, shape),)
         return InterpolatedLayer(op.location, sources, output(), shape, table=table, scale=scale, bounds=bounds)
@@ -376,7 +372,7 @@ def _requantize(op: RequantizeOp, source: Callable[..., Source], output: Callabl
         (source(op.input, shape),),
         output(),
         shape,
-        scale=_scale(kind.scale / result.scale, result.zero_point),
+        scale=scale_of(kind.scale / result.scale, result.zero_point),
         input_zero_point=kind.zero_point,
         bounds=bounds_of(op.result, None),
     )
@@ -393,5 +389,10 @@ _READERS: dict[type[Operation], Reader] = {
     nn.ReluOp: _clip,
     nn.ClipOp: _clip,
     RequantizeOp: _requantize,
+    nn.ConvTranspose2dOp: read_conv_transpose,
+    nn.ReduceSumOp: read_sum,
+    nn.ReduceMeanOp: read_sum,
+    nn.ReduceMaxOp: read_extreme,
+    nn.ReduceMinOp: read_extreme,
     **dict.fromkeys(nn.TABLE_OPS, _table),
 }

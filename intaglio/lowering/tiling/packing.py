@@ -130,9 +130,8 @@ def pack_matrix(layer: MatrixLayer, array_rows: int, array_size: int, largest: i
     packed: list[OutputGroup] = []
     position = 0
     for group in range(groups):
-        for start in range(0, per_group, array_size):
-            first = group * per_group + start
-            end = min(first + array_size, (group + 1) * per_group)
+        for start, stop in _output_ranges(per_group, per_group // layer.phases[0], array_size):
+            first, end = group * per_group + start, group * per_group + stop
             outer = end - first
             kernel = np.moveaxis(weight[first:end], 0, -1)
             if contiguous:
@@ -160,6 +159,13 @@ def pack_matrix(layer: MatrixLayer, array_rows: int, array_size: int, largest: i
             packed.append(OutputGroup(first, outer, position, weights, weights + offset, tuple(pieces)))
             position = weights + offset
     return PackedWeights(np.concatenate(chunks), tuple(packed))
+
+
+def _output_ranges(outputs: int, together: int, array_size: int) -> Iterator[tuple[int, int]]:
+    """Cut output channels into ranges that fit the array, each among as many as are written together."""
+    for row in range(0, outputs, together):
+        for start in range(row, row + together, array_size):
+            yield start, min(start + array_size, row + together)
 
 
 def _as_tiles(run: Array, array_rows: int) -> tuple[Array, int]:

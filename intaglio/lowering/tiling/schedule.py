@@ -13,8 +13,18 @@ from intaglio.ir.locations import names_in
 from intaglio.lowering.tiling.cascades import Stripe
 from intaglio.lowering.tiling.emitter import Emitter, View, compact_view, resident_view
 from intaglio.lowering.tiling.geometry import Block
-from intaglio.lowering.tiling.layers import CopyLayer, DepthwiseLayer, Layer, MatrixLayer, Source, TableLayer, Tensor
+from intaglio.lowering.tiling.layers import (
+    CopyLayer,
+    DepthwiseLayer,
+    Layer,
+    MatrixLayer,
+    MoveLayer,
+    Source,
+    TableLayer,
+    Tensor,
+)
 from intaglio.lowering.tiling.matrix import Accumulators, LoadedSlice, MatrixTasks, largest_run, slice_run
+from intaglio.lowering.tiling.moving import MovePlace, MoveTasks
 from intaglio.lowering.tiling.network import Network
 from intaglio.lowering.tiling.packing import OutputGroup, PackedWeights, as_bytes, depthwise_bytes, pack_matrix
 from intaglio.lowering.tiling.residency import CascadePlan, LayerPlan, Machine, Plan, Weights, plan_network
@@ -137,6 +147,8 @@ class _Scheduler:
         self._loaded.clear()
         if isinstance(layer, CopyLayer):
             self._copy(layer, plan)
+        elif isinstance(layer, MoveLayer):
+            self._move(layer, plan)
         elif isinstance(layer, MatrixLayer):
             self._matrix(layer, plan)
         else:
@@ -198,7 +210,7 @@ class _Scheduler:
     def _finish(self, layer: Layer, view: View) -> None:
         """Store the results of a block, if they do not stay."""
         if layer.output not in self.plan.resident:
-            self.emitter.store_region(view, self.home(layer.output), layer.shape)
+            self.emitter.store_region(view, self.home(layer.output), layer.shape, row_phases(layer))
 
     def _views(self, layer: Layer, plan: LayerPlan) -> Iterator[tuple[Block, list[View], View]]:
         """Each block with its sources and its output; the output is stored when the next one is asked for."""
@@ -217,6 +229,22 @@ class _Scheduler:
             return
         for block in plan.size.blocks(layer.shape):
             self.emitter.store_region(self._source(layer, source, block), target, layer.shape)
+
+    def _move(self, layer: MoveLayer, plan: LayerPlan) -> None:
+        def place(tensor: Tensor) -> MovePlace:
+            if tensor in self.plan.resident:
+                return MovePlace(self.buffer(tensor), on_chip=True)
+            return MovePlace(self.home(tensor), on_chip=False)
+
+        sources = [place(source.tensor) for source in layer.sources]
+        output = place(layer.output)
+        tasks = MoveTasks(self.emitter, self.packed.target)
+        if output.on_chip and all(source.on_chip for source in sources):
+            limit = layer.output.size
+        else:
+            elements = plan.size.rows * plan.size.columns * plan.size.channels
+            limit = elements * layer.output.element_bytes
+        tasks.move(layer, sources, output, limit)
 
     def _vector(self, layer: Layer, plan: LayerPlan) -> None:
         tasks = VectorTasks(self.emitter, layer, self.packed.target)
@@ -272,7 +300,7 @@ class _Scheduler:
         groups = self.packed.packed[layer].groups
         if producer is None or not layer.window.is_pointwise or layer.groups != 1 or len(groups[0].pieces) != 1:
             return 1
-        if isinstance(producer, MatrixLayer) or not producer.splits_channels:
+        if isinstance(producer, MatrixLayer | MoveLayer) or not producer.splits_channels:
             return 1
         target = self.packed.target
         positions = math.prod(layer.shape[:3])
@@ -356,7 +384,7 @@ class CascadeEmitter:
             vector = VectorTasks(self._emitter, layer, target)
             vector.compute(sources, output, block, self._held(flat, vector, block))
         if layer.output not in self._cascade.internal and layer.output not in scheduler.plan.resident:
-            self._emitter.store_region(output, scheduler.home(layer.output), layer.shape)
+            self._emitter.store_region(output, scheduler.home(layer.output), layer.shape, row_phases(layer))
 
     def _weights(self, flat: MatrixLayer) -> list[LoadedSlice]:
         """The weights of a layer, loaded before its first stripe."""
@@ -404,6 +432,11 @@ class CascadeEmitter:
             home = self._scheduler.home(tensor)
             self._loaded[tensor] = self._emitter.load_region(home, source.shape, whole, tensor.element_bytes)
         return self._loaded[tensor]
+
+
+def row_phases(layer: Layer) -> int:
+    """Rows of the tensor that each row of a layer's shape is."""
+    return layer.phases[0] if isinstance(layer, MatrixLayer) else 1
 
 
 def _covers(outer: Block, inner: Block) -> bool:

@@ -31,6 +31,7 @@ from intaglio.passes.partition.backends import BACKEND, Backend, Request, backen
 from intaglio.passes.partition.placement import ACCELERATOR, DEVICE, HOST, HOST_REASON, TARGET, device_of, has_device
 from intaglio.passes.quantization.coverage import functions_with_body
 from intaglio.targets.constraints import check
+from intaglio.targets.movement import MOVEMENT
 from intaglio.targets.target import Target, load_target
 
 BY_CHOICE = "The accelerator runs what the user leaves to it, got the choice of the host"
@@ -67,9 +68,12 @@ class AssignDevices(ModulePass):
             for operation in filter(has_device, function.body.block.ops):
                 _assign(operation, _refusal(operation, target))
             for group in _groups(function):
-                if all(isinstance(member, nn.ReshapeOp) and backend_of(member) is None for member in group):
+                if all(
+                    isinstance(member, (nn.ReshapeOp, *MOVEMENT)) and backend_of(member) is None for member in group
+                ):
+                    kinds = ", ".join(sorted({member.name for member in group}))
                     for member in group:
-                        _assign(member, "A region does more than move elements, got nn.reshape alone")
+                        _assign(member, f"A region does more than move elements, got {kinds} alone")
 
 
 def _refusal(op: Operation, target: Target | None) -> str | None:

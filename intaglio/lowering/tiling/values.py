@@ -1,0 +1,88 @@
+"""What the readers of operations ask of values: shapes, quantization, constants, and scales as integers."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+from xdsl.dialects.builtin import IntegerType, TensorType
+from xdsl.ir import Attribute, SSAValue
+
+from intaglio.dialects import nn
+from intaglio.dialects.npu import Bounds, Scale
+from intaglio.dialects.quant import UniformQuantizedPerAxisType, UniformQuantizedType
+from intaglio.dialects.weights import array_of
+from intaglio.lowering.tiling.layers import Array, Parameters
+from intaglio.numerics.clamp import clamp_bounds
+from intaglio.numerics.requantization import quantize_multiplier
+from intaglio.numerics.rescaling import rescaling
+
+
+def shape_of(value: SSAValue) -> tuple[int, ...]:
+    """The shape of a tensor."""
+    return tuple(cast("TensorType[Attribute]", value.type).get_shape())
+
+
+def quantization_of(value: SSAValue) -> UniformQuantizedType:
+    """The parameters of an activation; regions hold none but tensors quantized per tensor."""
+    kind = cast("TensorType[Attribute]", value.type).get_element_type()
+    assert isinstance(kind, UniformQuantizedType)
+    return kind
+
+
+def element_bytes_of(value: SSAValue) -> int:
+    """Bytes that an element of an activation is stored in."""
+    storage = quantization_of(value).storage_type
+    assert isinstance(storage, IntegerType)
+    return storage.width.data // 8
+
+
+def bounds_of(value: SSAValue, clamp: nn.ClampAttr | None) -> Bounds:
+    """Smallest and largest stored value of a result, given the fused activation."""
+    kind = quantization_of(value)
+    low, high = clamp.bounds if clamp is not None else (None, None)
+    return Bounds(*clamp_bounds(low, high, kind.scale, kind.zero_point, kind.storage_min, kind.storage_max))
+
+
+def weight_scales(value: SSAValue) -> Array:
+    """The scale of each output channel, or one of all."""
+    kind = cast("TensorType[Attribute]", value.type).get_element_type()
+    assert isinstance(kind, UniformQuantizedType | UniformQuantizedPerAxisType)
+    return np.atleast_1d(kind.scales)
+
+
+def constant_of(value: SSAValue) -> Array:
+    """The stored elements of a constant."""
+    op = value.owner
+    assert isinstance(op, nn.ConstantOp)
+    return array_of(op.value)
+
+
+def scale_of(real: float, zero_point: int) -> Scale:
+    """A factor as multiplier and shift."""
+    multiplier, shift = quantize_multiplier(real)
+    return Scale(int(multiplier), int(shift), zero_point)
+
+
+def linear_parameters(
+    op: nn.Conv2dOp | nn.ConvTranspose2dOp | nn.DenseOp, weight: Array, copies: int = 1
+) -> Parameters:
+    """Per-channel parameters with the input's zero point folded into the bias: `b - z_x * sum(w)`, modulo 2**32.
+
+    Args:
+        op: the operation.
+        weight: its weights, output channels first.
+        copies: how often the operation's output channels occur in them, one after another.
+    """
+    kind, result, channels = quantization_of(op.input), quantization_of(op.result), weight.shape[0]
+    is_wide = element_bytes_of(op.input) > 1
+    ratio = kind.scale * weight_scales(op.weight) / result.scale
+    multiplier, shift = rescaling(wide=is_wide).multiplier(ratio)
+    each = channels // copies
+    bias = constant_of(op.bias).astype(np.int64) if op.bias is not None else np.zeros(each, np.int64)
+    folded = np.tile(bias, copies) - kind.zero_point * weight.reshape(channels, -1).sum(axis=1, dtype=np.int64)
+    return Parameters(
+        folded if is_wide else folded.astype(np.int32),
+        np.tile(np.broadcast_to(multiplier, each), copies).astype(np.int32),
+        np.tile(np.broadcast_to(shift, each), copies).astype(np.int32),
+    )
