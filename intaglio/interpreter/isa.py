@@ -21,9 +21,13 @@ from intaglio.errors import UserError
 from intaglio.interpreter.registry import rule
 from intaglio.interpreter.values import Array, value_dtype, value_shape
 from intaglio.ir.locations import describe
+from intaglio.numerics.normalization import normalized_by
 from intaglio.numerics.requantization import apply_scale
+from intaglio.numerics.softmax import probabilities
 from intaglio.numerics.wide_requantization import wide_apply_scale
 from intaglio.targets.instructions import (
+    AFFINE_BYTES,
+    EXPONENTIAL_BYTES,
     INTERPOLATED_ENTRIES,
     PARAMETER_BYTES,
     TABLE_ENTRIES,
@@ -88,6 +92,11 @@ class Machine:
             "vector.convert": self._convert,
             "vector.lookup": self._lookup,
             "vector.interpolate": self._interpolate,
+            "vector.transpose": self._transpose,
+            "vector.minimum": self._minimum,
+            "vector.maximum": self._elementwise_maximum,
+            "vector.softmax": self._softmax,
+            "vector.normalize": self._normalize,
         }
 
     def outputs(self) -> list[Array]:
@@ -206,11 +215,13 @@ class Machine:
         tiles: dict[int, Int64Array] = {}
         for t, _, _ in self._taps("matrix"):
             first = weights["base"] + t * weights["tap_stride"]
-            tiles[t] = np.stack([self._elements(first + j * weights["row_stride"], outer, size) for j in range(inner)])
+            rows = [self._elements(first + j * weights["row_stride"], outer, size) for j in range(inner)]
+            tiles[t] = np.stack(rows) - weights["zero_point"]
         for m, oy, ox in self._positions("matrix"):
             total = np.zeros(outer, np.int64)
             for t, ky, kx in self._taps("matrix"):
-                total += self._value("matrix", operands, oy, ox, inner, (ky, kx)) @ tiles[t]
+                values = self._value("matrix", operands, oy, ox, inner, (ky, kx))
+                total += (values - weights["input_zero_point"]) @ tiles[t]
             row = self._row(operands["accumulator"] + m)
             if operands["accumulate"]:
                 total += row[:outer]
@@ -344,6 +355,49 @@ class Machine:
             entry = (values + 32768) >> 7
             between = (table[entry + 1] - table[entry]) * (values & 127)
             self._write_result(oy, ox, (table[entry] << 7) + between)
+
+    def _transpose(self, operands: Operands) -> None:
+        clamp, output = self._get("vector.clamp"), self._get("vector.output")
+        for _, oy, ox in self._positions("vector"):
+            values = np.clip(self._value("vector", operands, oy, ox, operands["channels"]), clamp["low"], clamp["high"])
+            for c, value in enumerate(values):
+                first = output["base"] + oy * output["row_stride"] + c * output["column_stride"] + ox
+                self._bytes(first, 1)[:] = value
+
+    def _minimum(self, operands: Operands) -> None:
+        for _, oy, ox in self._positions("vector"):
+            a = self._scaled(self._first(operands, oy, ox), 1)
+            b = self._scaled(self._second(operands, oy, ox), 2)
+            self._write_result(oy, ox, np.minimum(a, b))
+
+    def _elementwise_maximum(self, operands: Operands) -> None:
+        for _, oy, ox in self._positions("vector"):
+            a = self._scaled(self._first(operands, oy, ox), 1)
+            b = self._scaled(self._second(operands, oy, ox), 2)
+            self._write_result(oy, ox, np.maximum(a, b))
+
+    def _softmax(self, operands: Operands) -> None:
+        table = self._bytes(self._get("vector.exponentials")["base"], EXPONENTIAL_BYTES).reshape(-1, 4)
+        entries = self._decoded(table, 4)
+        for _, oy, ox in self._positions("vector"):
+            values = self._value("vector", operands, oy, ox, operands["channels"])
+            exponentials = entries[np.max(values) - values]
+            if np.any(exponentials < 0) or not 0 < exponentials.sum() <= np.iinfo(np.int32).max:
+                raise self._error("softmax needs exponentials from 0 with a sum of 1 to 2^31 - 1")
+            self._write_result(oy, ox, probabilities(exponentials))
+
+    def _normalize(self, operands: Operands) -> None:
+        settings, channels = self._get("vector.normalization"), operands["channels"]
+        records = self._bytes(settings["base"], AFFINE_BYTES * channels).reshape(channels, -1)
+        factor, offset = self._decoded(records[:, :4], 4), self._decoded(records[:, 4:], 4)
+        for _, oy, ox in self._positions("vector"):
+            fixed = normalized_by(
+                self._first(operands, oy, ox),
+                settings["epsilon"],
+                result_bits=8,
+                around_mean=bool(settings["around_mean"]),
+            )
+            self._write_result(oy, ox, _saturated(fixed * factor + offset))
 
 
 def _wrapped(values: Int64Array, bits: int) -> Int64Array:

@@ -20,10 +20,18 @@ from intaglio.errors import UserError
 from intaglio.interpreter.interpreter import Interpreter
 from intaglio.interpreter.registry import calling_rule, find_rule, missing_rule, rule
 from intaglio.interpreter.values import Array, value_dtype, value_shape
+from intaglio.numerics.normalization import normalized_by
 from intaglio.numerics.requantization import apply_scale
+from intaglio.numerics.softmax import probabilities
 from intaglio.numerics.tables import lookup_int16
 from intaglio.numerics.wide_requantization import wide_apply_scale
-from intaglio.targets.instructions import INTERPOLATED_ENTRIES, PARAMETER_BYTES, WIDE_PARAMETER_BYTES
+from intaglio.targets.instructions import (
+    AFFINE_BYTES,
+    EXPONENTIAL_BYTES,
+    INTERPOLATED_ENTRIES,
+    PARAMETER_BYTES,
+    WIDE_PARAMETER_BYTES,
+)
 from intaglio.targets.target import load_target
 
 WIDE_BITS = 48
@@ -63,9 +71,10 @@ class Machine:
     def elements(self, buffer: SSAValue, addresses: Array, element_bytes: int) -> Array:
         """The signed little-endian integers at some addresses of a buffer, int64."""
         data = self.buffers[buffer]
-        if element_bytes == 1:
-            return data[addresses].astype(np.int64)
-        return (data[addresses + 1].astype(np.int64) << 8) | data[addresses].view(np.uint8)
+        values = data[addresses + element_bytes - 1].astype(np.int64)
+        for byte in reversed(range(element_bytes - 1)):
+            values = (values << 8) | data[addresses + byte].view(np.uint8)
+        return values
 
 
 def task(*kinds: type[Task]) -> Callable[[Callable[[Machine, Task], None]], Callable[[Machine, Task], None]]:
@@ -150,7 +159,8 @@ def matrix_multiply(machine: Machine, op: npu.MatrixMultiplyOp) -> None:
     tap, row, column = np.ix_(range(taps.size), range(inner), range(outer))
     address = tiles.offset + tap * tiles.tap_stride + row * tiles.row_stride + column * tiles.element_bytes
     weights = machine.elements(op.weights, address, tiles.element_bytes).reshape(taps.size * inner, outer)
-    sums = values.reshape(window.size, taps.size * inner).astype(np.float64) @ weights.astype(np.float64)
+    values = values.reshape(window.size, taps.size * inner) - tiles.input_zero_point
+    sums = values.astype(np.float64) @ (weights - tiles.zero_point).astype(np.float64)
     first = op.accumulator.value.data
     rows = machine.accumulators[first : first + window.size, :outer]
     bits = 32 if op.map.data.element_bytes == tiles.element_bytes == 1 else WIDE_BITS
@@ -198,14 +208,22 @@ def operands(machine: Machine, op: npu.BinaryTaskOp) -> tuple[Array, Array]:
     return under_taps(machine, op)[:, :, 0], machine.elements(op.b, address, size)
 
 
-@task(npu.AddOp, npu.SubtractOp)
-def add(machine: Machine, op: npu.ScaledSumOp) -> None:
-    """Both operands rescaled, added or subtracted, and rescaled again."""
+_COMBINE: dict[type[npu.ScaledSumOp], Callable[[Array, Array], Array]] = {
+    npu.AddOp: np.add,
+    npu.SubtractOp: np.subtract,
+    npu.MinimumOp: np.minimum,
+    npu.MaximumOp: np.maximum,
+}
+
+
+@task(*_COMBINE)
+def combine(machine: Machine, op: npu.ScaledSumOp) -> None:
+    """Both operands rescaled, combined, and rescaled again."""
     scaled = [
         apply_scale(values - scale.zero_point, scale.multiplier, scale.shift)
         for values, scale in zip(operands(machine, op), (op.a_scale.data, op.b_scale.data), strict=True)
     ]
-    combined = scaled[0] - scaled[1] if isinstance(op, npu.SubtractOp) else scaled[0] + scaled[1]
+    combined = _COMBINE[type(op)](*scaled)
     write(machine, op.output, op.placement.data, op.bounds.data, rescaled(combined, op.result_scale.data))
 
 
@@ -239,6 +257,39 @@ def interpolate(machine: Machine, op: npu.InterpolateOp) -> None:
     table = machine.elements(op.table, addresses, 2).astype(np.int16)
     steps = lookup_int16(table, under_taps(machine, op)[:, :, 0])
     write(machine, op.output, op.placement.data, op.bounds.data, rescaled(steps, op.result_scale.data))
+
+
+@task(npu.TransposeOp)
+def transpose(machine: Machine, op: npu.TransposeOp) -> None:
+    """Channels where columns were, and columns where channels were."""
+    exchanged = np.swapaxes(under_taps(machine, op)[:, :, 0], 1, 2)
+    write(machine, op.output, op.placement.data, npu.Bounds(-128, 127), exchanged)
+
+
+@task(npu.SoftmaxOp)
+def softmax(machine: Machine, op: npu.SoftmaxOp) -> None:
+    """The table's entry for each distance from the largest value, over the sum of them, rescaled."""
+    first = op.table_offset.value.data
+    table = machine.elements(op.table, first + 4 * np.arange(EXPONENTIAL_BYTES // 4), 4)
+    values = under_taps(machine, op)[:, :, 0]
+    exponentials = table[values.max(axis=-1, keepdims=True) - values]
+    results = rescaled(probabilities(exponentials), op.result_scale.data)
+    write(machine, op.output, op.placement.data, op.bounds.data, results)
+
+
+@task(npu.NormalizeOp)
+def normalize(machine: Machine, op: npu.NormalizeOp) -> None:
+    """Over the deviation, times a factor plus an offset for each channel, rescaled."""
+    address = op.factors_offset.value.data + AFFINE_BYTES * np.arange(op.channels.value.data)
+    factor, offset = (machine.elements(op.factors, address + byte, 4) for byte in (0, 4))
+    fixed = normalized_by(
+        under_taps(machine, op)[:, :, 0] - op.input_zero_point.value.data,
+        op.epsilon.value.data,
+        result_bits=8,
+        around_mean=op.around_mean is not None,
+    )
+    limited = np.clip(fixed * factor + offset, np.iinfo(np.int32).min, np.iinfo(np.int32).max)
+    write(machine, op.output, op.placement.data, op.bounds.data, rescaled(limited, op.result_scale.data))
 
 
 @rule(npu.ProgramOp)

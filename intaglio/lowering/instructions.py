@@ -51,6 +51,9 @@ def _execution(item: Setting | Execution) -> Execution:
 
 Items = Iterator[Setting | Execution]
 
+FULL = npu.Bounds(-128, 127)
+"""The bounds of bytes."""
+
 
 def _number(attribute: IntegerAttr[Any]) -> int:
     return attribute.value.data
@@ -88,7 +91,8 @@ def _matrix_multiply(task: npu.MatrixMultiplyOp, places: Places) -> Items:
     yield _grid("matrix.window", task.window.data)
     yield _grid("matrix.taps", task.taps.data)
     base = places[task.weights][1] + tiles.offset
-    yield Setting("matrix.weights", (base, tiles.tap_stride, tiles.row_stride, tiles.element_bytes))
+    zero_points = tiles.zero_point, tiles.input_zero_point
+    yield Setting("matrix.weights", (base, tiles.tap_stride, tiles.row_stride, tiles.element_bytes, *zero_points))
     yield Execution(
         "matrix.multiply",
         (
@@ -213,6 +217,27 @@ def _interpolate(task: npu.InterpolateOp, places: Places) -> Items:
     yield _executed("interpolate", task)
 
 
+def _transpose(task: npu.TransposeOp, places: Places) -> Items:
+    yield from _map_task(task, FULL, places)
+    yield _executed("transpose", task)
+
+
+def _softmax(task: npu.SoftmaxOp, places: Places) -> Items:
+    yield from _map_task(task, task.bounds.data, places)
+    yield Setting("vector.exponentials", (places[task.table][1] + _number(task.table_offset),))
+    yield _scale(0, task.result_scale.data)
+    yield _executed("softmax", task)
+
+
+def _normalize(task: npu.NormalizeOp, places: Places) -> Items:
+    yield from _map_task(task, task.bounds.data, places)
+    base = places[task.factors][1] + _number(task.factors_offset)
+    yield Setting("vector.normalization", (base, int(task.around_mean is not None), _number(task.epsilon)))
+    yield _scale(0, task.result_scale.data)
+    yield _zero_point(1, task.input_zero_point)
+    yield _executed("normalize", task)
+
+
 _LOWERINGS: dict[type[npu.TaskOp], Callable[[Any, Places], Items]] = {
     npu.LoadOp: _transfer,
     npu.StoreOp: _transfer,
@@ -227,4 +252,9 @@ _LOWERINGS: dict[type[npu.TaskOp], Callable[[Any, Places], Items]] = {
     npu.ConvertOp: _convert,
     npu.LookupOp: _lookup,
     npu.InterpolateOp: _interpolate,
+    npu.MinimumOp: _scaled_sum("minimum"),
+    npu.MaximumOp: _scaled_sum("maximum"),
+    npu.TransposeOp: _transpose,
+    npu.SoftmaxOp: _softmax,
+    npu.NormalizeOp: _normalize,
 }

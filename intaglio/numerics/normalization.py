@@ -94,8 +94,14 @@ def normalized(
         int64 of `NORMALIZED_BITS` bits, of which `normalized_fraction_bits` are after the point.
     """
     values = np.asarray(centered, np.int64)
-    count = values.shape[-1]
-    distance, spread = row_statistics(values, stored_epsilon(epsilon, scale, count), around_mean=around_mean)
+    stored = stored_epsilon(epsilon, scale, values.shape[-1])
+    return normalized_by(values, stored, result_bits=result_bits, around_mean=around_mean)
+
+
+def normalized_by(centered: Int64Array, epsilon: int, *, result_bits: int, around_mean: bool) -> Int64Array:
+    """As `normalized`, with `epsilon` in the unit of `v`."""
+    count = centered.shape[-1]
+    distance, spread = row_statistics(centered, epsilon, around_mean=around_mean)
     multiplier, shift = reciprocal_sqrt(spread)
     limit = 1 << (NORMALIZED_BITS[result_bits] - 1)
     fixed = rounding_shift(distance * multiplier, shift - normalized_fraction_bits(count, result_bits))

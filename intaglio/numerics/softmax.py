@@ -69,6 +69,17 @@ def softmax_probabilities(stored: npt.ArrayLike, scale: float) -> Int64Array:
     fraction = fraction_bits(values.shape[-1])
     upper, lower = (table.astype(np.int64) for table in exponential_tables(scale, fraction))
     distance = values.max(axis=-1, keepdims=True) - values
-    exponentials = rounding_shift(upper[distance >> 8] * lower[distance & 255], fraction)
+    return probabilities(rounding_shift(upper[distance >> 8] * lower[distance & 255], fraction))
+
+
+def probabilities(exponentials: Int64Array) -> Int64Array:
+    """Integers over their sum along the last dimension, with `PROBABILITY_BITS` bits after the point.
+
+    Args:
+        exponentials: not negative, with sums of 1 to `2^31 - 1`.
+
+    Returns:
+        int64 from 0 to `2^30`.
+    """
     multiplier, shift = reciprocal(exponentials.sum(axis=-1, keepdims=True))
     return rounding_shift(exponentials * multiplier, shift - PROBABILITY_BITS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from intaglio.targets.instructions import PARAMETER_BYTES
+from intaglio.targets.instructions import AFFINE_BYTES, EXPONENTIAL_BYTES, PARAMETER_BYTES
 from intaglio.targets.target import Target
 
 _CYCLES_PER_RESULT = {
@@ -20,9 +20,19 @@ _CYCLES_PER_RESULT = {
     "interpolate": 3,
     "add": 4,
     "subtract": 4,
+    "minimum": 4,
+    "maximum": 4,
+    "softmax": 5,
+    "normalize": 7,
 }
-_BINARY = ("multiply", "add", "subtract")
+_BINARY = ("multiply", "add", "subtract", "minimum", "maximum")
 _TAPPED = ("max", "sum", "depthwise")
+
+_READ_AGAIN = {"softmax": 3, "normalize": 2}
+"""How often an instruction reads a row: once for each thing that it finds out about it, and for the result."""
+
+_ROOT_CYCLES = {"softmax": 10, "normalize": 20}
+"""For the reciprocal (or reciprocal root) of up to D positions: the zeros counted, the table, two iterations."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +150,20 @@ def multiply_cost(
     )
 
 
+def transpose_cost(rows: int, columns: int, channels: int, target: Target) -> Cost:
+    """Return what `vector.transpose` costs: tiles of at most D x D bytes are read line by line, and written so.
+
+    Args:
+        rows: output rows, each a matrix of its own.
+        columns: output positions in a row.
+        channels: channels.
+        target: the accelerator.
+    """
+    size = target.array_size
+    lines = rows * (columns * math.ceil(channels / size) + channels * math.ceil(columns / size))
+    return Cost(setup_cycles=target.vector_start_cycles, work_cycles=lines, lines=lines)
+
+
 def vector_cost(
     kind: str, positions: int, channels: int, taps: int, target: Target, elements: ElementBytes = BYTES
 ) -> Cost:
@@ -164,10 +188,16 @@ def vector_cost(
         per_result = taps + 1
     else:
         per_result = _CYCLES_PER_RESULT[kind]
-        reads += elements.operand if kind in _BINARY else 0
+        reads = reads * _READ_AGAIN.get(kind, 1) + (elements.operand if kind in _BINARY else 0)
+    work, lines = results * per_result, results * (elements.output + reads) + groups * constants
+    if kind in _ROOT_CYCLES:
+        # Two trees over the lanes and a reciprocal, for D positions at once.
+        at_once = 2 * (target.array_size - 1).bit_length() + _ROOT_CYCLES[kind]
+        work += math.ceil(positions / target.array_size) * at_once
+        lines += groups * AFFINE_BYTES if kind == "normalize" else EXPONENTIAL_BYTES // target.array_size
     return Cost(
         setup_cycles=target.vector_start_cycles,
-        work_cycles=results * per_result,
-        lines=results * (elements.output + reads) + groups * constants,
+        work_cycles=work,
+        lines=lines,
         macs=positions * taps * channels if kind == "depthwise" else 0,
     )

@@ -26,6 +26,12 @@ WIDE_PARAMETER_BYTES = 16
 TABLE_ENTRIES = 256
 """Entries of a table that is looked up, as many as a byte has values."""
 
+EXPONENTIAL_BYTES = 1024
+"""Bytes of a table of exponentials."""
+
+AFFINE_BYTES = 8
+"""Bytes of one channel's factor and offset, little-endian i32 each."""
+
 INTERPOLATED_ENTRIES = 513
 """Entries of two bytes of a table that is interpolated: one for each 128 values of two bytes, and one more."""
 
@@ -240,6 +246,8 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
             Field("tap_stride", 22, "bytes between the tiles of consecutive taps"),
             Field("row_stride", 16, "bytes between the rows of a tile"),
             _element_bytes("bytes of a weight"),
+            Field("zero_point", 9, "subtracted from weights", signed=True, default=0),
+            Field("input_zero_point", 9, "subtracted from what is read of the input", signed=True, default=0),
         ),
         configures="matrix.weights",
     ),
@@ -359,6 +367,26 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         configures="vector.table",
     ),
     Instruction(
+        "vector.exponentials",
+        0x4A,
+        Queue.VECTOR,
+        "Set the table of `vector.softmax`: 256 little-endian i32, the exponential of difference d at 4 * d.",
+        (_scratchpad("base", "address of the first entry"),),
+        configures="vector.exponentials",
+    ),
+    Instruction(
+        "vector.normalization",
+        0x4B,
+        Queue.VECTOR,
+        "Set what `vector.normalize` divides by, and what it multiplies by and adds: 8 bytes a channel, as two i32.",
+        (
+            _scratchpad("base", "address of the first channel's factor and offset"),
+            Field("around_mean", 1, "1: subtract the mean first; 0: do not"),
+            Field("epsilon", 62, "added to the squared deviation times the channels squared", most=1 << 61),
+        ),
+        configures="vector.normalization",
+    ),
+    Instruction(
         "vector.requantize",
         0x50,
         Queue.VECTOR,
@@ -440,6 +468,46 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         "First operand, of two bytes, between the entries of a table of 513, rescaled.",
         (_CHANNELS, *_ORIGIN),
         uses=_vector("input", "table", "scale[0]"),
+    ),
+    Instruction(
+        "vector.transpose",
+        0x5A,
+        Queue.VECTOR,
+        "Columns and channels of the first operand, of bytes, exchanged: those of a row are a matrix.",
+        (_CHANNELS, *_ORIGIN),
+        uses=_vector("input"),
+    ),
+    Instruction(
+        "vector.minimum",
+        0x5B,
+        Queue.VECTOR,
+        "The smaller of both operands rescaled, rescaled.",
+        (_CHANNELS, *_ORIGIN),
+        uses=_vector("input", "operand", "scale[0]", "scale[1]", "scale[2]"),
+    ),
+    Instruction(
+        "vector.maximum",
+        0x5C,
+        Queue.VECTOR,
+        "The larger of both operands rescaled, rescaled.",
+        (_CHANNELS, *_ORIGIN),
+        uses=_vector("input", "operand", "scale[0]", "scale[1]", "scale[2]"),
+    ),
+    Instruction(
+        "vector.softmax",
+        0x5F,
+        Queue.VECTOR,
+        "Softmax over the channels of each position, of bytes, rescaled.",
+        (_CHANNELS, *_ORIGIN),
+        uses=_vector("input", "exponentials", "scale[0]"),
+    ),
+    Instruction(
+        "vector.normalize",
+        0x60,
+        Queue.VECTOR,
+        "Channels of each position, of bytes, over their deviation, times a factor plus an offset each, rescaled.",
+        (_CHANNELS, *_ORIGIN),
+        uses=_vector("input", "normalization", "scale[0]", "scale[1]"),
     ),
 )
 

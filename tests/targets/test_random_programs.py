@@ -83,10 +83,20 @@ def parameter_bytes(rng: np.random.Generator, channels: int) -> np.ndarray:
     return values.astype("<i4").reshape(-1).view(np.int8)
 
 
-def check_equal(make_case, transfer, seed: int, channels: int, body: str, written: int, wide: int = 0) -> None:
+def check_equal(
+    make_case,
+    transfer,
+    seed: int,
+    channels: int,
+    body: str,
+    written: int,
+    wide: int = 0,
+    parameters: np.ndarray | None = None,
+) -> None:
     """Load random data and parameters, run the body (waits on 0 and 1, signals 3), store all that it may write."""
     rng = np.random.default_rng(seed)
-    parameters = (wide_parameter_bytes if wide else parameter_bytes)(rng, channels)
+    if parameters is None:
+        parameters = (wide_parameter_bytes if wide else parameter_bytes)(rng, channels)
     # The output area is loaded first, so that gaps between results are defined.
     loads = transfer("load", 0, OUTPUT, written, offset=len(parameters))
     loads += transfer("load", 0, PARAMETERS, len(parameters)) + transfer("load", 2, 0, DATA, masks="signal=0,1")
@@ -117,7 +127,10 @@ def test_multiply_and_requantize(make_case, transfer, data: st.DataObject) -> No
         body += grid("matrix.window", columns, rows, multiple(pick, 0, 20, size), pick(0, 3))
         taps = grid("matrix.taps", pick(1, 4), pick(1, 4), multiple(pick, 0, 20, size), pick(0, 2))
         base, tap, row = (multiple(pick, 0, most, width) for most in (2000, 200, 40))
-        weights = f"matrix.weights base={base} tap_stride={tap} row_stride={row} element_bytes={width}\n"
+        weights = f"matrix.weights base={base} tap_stride={tap} row_stride={row} element_bytes={width}"
+        if size == width == 1 and pick(0, 1):
+            weights += f" zero_point={pick(-256, 255)} input_zero_point={pick(-256, 255)}"
+        weights += "\n"
         body += taps + weights
         masks = "signal=2" if accumulate else "wait=0"
         body += (
@@ -156,7 +169,9 @@ def test_instructions_with_taps(make_case, transfer, kind: str, data: st.DataObj
 
 @SETTINGS
 @given(data=st.data())
-@pytest.mark.parametrize("kind", ["add", "subtract", "multiply", "convert", "lookup", "interpolate"])
+@pytest.mark.parametrize(
+    "kind", ["add", "subtract", "minimum", "maximum", "multiply", "convert", "lookup", "interpolate"]
+)
 def test_instructions_without_taps(make_case, transfer, kind: str, data: st.DataObject) -> None:
     def pick(low: int, high: int) -> int:
         return data.draw(st.integers(low, high))
@@ -176,6 +191,38 @@ def test_instructions_without_taps(make_case, transfer, kind: str, data: st.Data
     x0 = multiple(pick, -20, 40, size)
     body += f"vector.{kind} channels={channels} x0={x0} y0={pick(-2, 4)} wait=1 signal=3\n"
     check_equal(make_case, transfer, pick(0, 9999), channels, body, rows * columns * (channels + spare) * result)
+
+
+@SETTINGS
+@given(data=st.data())
+@pytest.mark.parametrize("kind", ["transpose", "softmax", "normalize"])
+def test_instructions_on_rows(make_case, transfer, kind: str, data: st.DataObject) -> None:
+    def pick(low: int, high: int) -> int:
+        return data.draw(st.integers(low, high))
+
+    channels, columns, rows, spare = pick(1, 40), pick(1, 8), pick(1, 5), pick(0, 3)
+    body = feature_map(pick, "vector", 1) + grid("vector.window", columns, rows, pick(0, 40), pick(0, 2))
+    if kind == "transpose":
+        stride = columns + spare
+        body += f"vector.output base={OUTPUT} row_stride={channels * stride} column_stride={stride}\n"
+        written = rows * channels * stride
+    else:
+        body += output(channels, columns, spare, 1)
+        written = rows * columns * (channels + spare)
+    body += clamp(pick, 1) + scale(pick, 0) + scale(pick, 1)
+    body += f"vector.exponentials base={PARAMETERS}\n"
+    epsilon = pick(0, 1 << pick(0, 61))
+    body += f"vector.normalization base={PARAMETERS} around_mean={pick(0, 1)} epsilon={epsilon}\n"
+    body += "matrix.window columns=1 rows=1 step_x=0 step_y=0 wait=0\n"
+    body += f"vector.{kind} channels={channels} x0={pick(-20, 40)} y0={pick(-2, 4)} wait=1 signal=3\n"
+    rng = np.random.default_rng(pick(0, 9999))
+    if kind == "softmax":
+        # The exponential of no difference is at least 1, so that no sum is 0.
+        stored = np.sort(rng.integers(0, 1 << pick(1, 20), 256))[::-1] + (np.arange(256) == 0)
+    else:
+        stored = rng.integers(-(2**31), 2**31, 2 * channels) >> rng.integers(0, 31, 2 * channels)
+    parameters = stored.astype("<i4").view(np.int8)
+    check_equal(make_case, transfer, pick(0, 9999), channels, body, written, parameters=parameters)
 
 
 @SETTINGS

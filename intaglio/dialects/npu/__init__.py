@@ -37,6 +37,8 @@ from intaglio.dialects.npu.elementwise import (
     ConvertOp,
     InterpolateOp,
     LookupOp,
+    MaximumOp,
+    MinimumOp,
     MultiplyOp,
     ScaledSumOp,
     SubtractOp,
@@ -44,6 +46,7 @@ from intaglio.dialects.npu.elementwise import (
 from intaglio.dialects.npu.launch import LaunchOp
 from intaglio.dialects.npu.matrix import MatrixMultiplyOp, RequantizeOp
 from intaglio.dialects.npu.program import AllocateOp, ConstantOp, ProgramOp, in_and_outputs
+from intaglio.dialects.npu.rows import NormalizeOp, SoftmaxOp, TransposeOp
 from intaglio.dialects.npu.tasks import MapTaskOp, TaskOp, buffer_type, space_of
 from intaglio.dialects.npu.transfers import LoadOp, StoreOp, TransferOp
 from intaglio.dialects.npu.types import TOKEN, BufferType, Space, SpaceAttr, TokenType
@@ -69,6 +72,11 @@ Npu = Dialect(
         ConvertOp,
         InterpolateOp,
         LookupOp,
+        MinimumOp,
+        MaximumOp,
+        TransposeOp,
+        SoftmaxOp,
+        NormalizeOp,
     ],
     [
         BufferType,
@@ -109,7 +117,10 @@ __all__ = [
     "MapTaskOp",
     "MatrixMultiplyOp",
     "MaxOp",
+    "MaximumOp",
+    "MinimumOp",
     "MultiplyOp",
+    "NormalizeOp",
     "Npu",
     "Operand",
     "OperandAttr",
@@ -122,6 +133,7 @@ __all__ = [
     "Scale",
     "ScaleAttr",
     "ScaledSumOp",
+    "SoftmaxOp",
     "Space",
     "SpaceAttr",
     "StoreOp",
@@ -134,6 +146,7 @@ __all__ = [
     "Transfer",
     "TransferAttr",
     "TransferOp",
+    "TransposeOp",
     "WeightTiles",
     "WeightTilesAttr",
     "buffer_type",

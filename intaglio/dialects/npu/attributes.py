@@ -77,6 +77,10 @@ class WeightTiles:
     """Bytes from a row of a tile to the next."""
     element_bytes: int = 1
     """Bytes of a weight."""
+    zero_point: int = 0
+    """Subtracted from weights."""
+    input_zero_point: int = 0
+    """Subtracted from what is read of the input, padding included."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import cast
 
 from intaglio.dialects import npu
-from intaglio.targets.costs import Cost, ElementBytes, multiply_cost, run_bursts, transfer_cost, vector_cost
+from intaglio.targets.costs import (
+    Cost,
+    ElementBytes,
+    multiply_cost,
+    run_bursts,
+    transfer_cost,
+    transpose_cost,
+    vector_cost,
+)
 from intaglio.targets.instructions import PARAMETER_BYTES, WIDE_PARAMETER_BYTES
 from intaglio.targets.target import Target
 
@@ -25,6 +33,8 @@ def cost_of(task: npu.TaskOp, target: Target) -> Cost:
         inner, outer = task.inner.value.data, task.outer.value.data
         elements = ElementBytes(input=task.map.data.element_bytes, weights=task.tiles.data.element_bytes)
         return multiply_cost(task.window.data.size, task.taps.data.size, inner, outer, target, elements)
+    if isinstance(task, npu.TransposeOp):
+        return transpose_cost(task.window.data.rows, task.window.data.columns, task.channels.value.data, target)
     kind = task.name.partition(".")[2]
     taps = 1 if isinstance(task, npu.RequantizeOp) else cast(npu.MapTaskOp, task).tap_grid.size
     vector = cast("npu.RequantizeOp | npu.MapTaskOp", task)

@@ -29,8 +29,11 @@ from intaglio.targets.simulator.steps import (
     Interpolate,
     Lookup,
     Multiply,
+    Normalize,
     Pool,
     Requantize,
+    RowWork,
+    Softmax,
     Step,
     Transfer,
     VectorWork,
@@ -269,7 +272,7 @@ class _Checker:
             self._accumulators.read(step, rows, clock, self._history)
         else:
             window = self._read_window(step, work.read, clock)
-            if isinstance(work, Depthwise | Pool):
+            if isinstance(work, Depthwise | Pool | RowWork):
                 others += [window] if window is not None else []
             elif window is not None and _overlap(window, work.output):
                 _check_in_place(step, work.read.addresses(), work.read.map.element_bytes, work.output)
@@ -277,7 +280,9 @@ class _Checker:
             others.append(self._read(step, work.parameters.bytes, "parameters", clock))
         if isinstance(work, Depthwise):
             others.append(self._read(step, work.weights, "weights", clock))
-        if isinstance(work, Lookup | Interpolate):
+        if isinstance(work, Normalize):
+            others.append(self._read(step, work.affine, "factors and offsets", clock))
+        if isinstance(work, Lookup | Interpolate | Softmax):
             others.append(self._read(step, work.table, "table", clock))
         if isinstance(work, Elementwise):
             second = self._read(step, work.second, "second operand", clock)

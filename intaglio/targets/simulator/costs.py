@@ -11,6 +11,7 @@ from intaglio.targets.costs import (
     multiply_cost,
     run_bursts,
     transfer_cost,
+    transpose_cost,
     vector_cost,
 )
 from intaglio.targets.instructions import PARAMETER_BYTES, WIDE_PARAMETER_BYTES
@@ -23,6 +24,7 @@ from intaglio.targets.simulator.steps import (
     Requantize,
     Step,
     Transfer,
+    Transpose,
     VectorWork,
 )
 from intaglio.targets.target import Target
@@ -44,6 +46,8 @@ def cost_of(step: Step, target: Target) -> Cost:
         elements = ElementBytes(input=work.read.map.element_bytes, weights=work.weights.width)
         return multiply_cost(work.positions, work.read.taps.count, work.inner, work.outer, target, elements)
     rows, columns, channels = work.output.shape
+    if isinstance(work, Transpose):
+        return transpose_cost(rows, columns, channels, target)
     taps = work.read.taps.count if isinstance(work, Depthwise | Pool) else 1
     kind = step.word.instruction.mnemonic.partition(".")[2]
     return vector_cost(kind, rows * columns, channels, taps, target, _element_bytes(work))

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 from intaglio.targets.encoding import ProgramError, Word, decode, semaphores_of
 from intaglio.targets.instructions import (
+    AFFINE_BYTES,
+    EXPONENTIAL_BYTES,
     INTERPOLATED_ENTRIES,
     PARAMETER_BYTES,
     TABLE_ENTRIES,
@@ -22,13 +24,16 @@ from intaglio.targets.simulator.steps import (
     Interpolate,
     Lookup,
     Multiply,
+    Normalize,
     Parameters,
     Pool,
     Pooling,
     Requantize,
     Scale,
+    Softmax,
     Step,
     Transfer,
+    Transpose,
     Work,
     described,
     name_at,
@@ -166,7 +171,10 @@ def _multiply(operands: Operands, state: State, target: Target) -> Work:
     _check_even(size, "weights", weights, "base", "tap_stride", "row_stride")
     strides = (weights["tap_stride"], weights["row_stride"], size)
     tile = Lattice(weights["base"], (read.taps.count, inner, outer), strides, size)
-    return Multiply(read, tile, operands["accumulator"], bool(operands["accumulate"]))
+    zero_points = (weights["input_zero_point"], weights["zero_point"])
+    if any(zero_points) and max(size, read.map.element_bytes) > 1:
+        raise ProgramError(f"elements of two bytes have the zero point 0, got {max(zero_points, key=abs)}")
+    return Multiply(read, tile, operands["accumulator"], bool(operands["accumulate"]), zero_points)
 
 
 def _output(state: State, channels: int) -> Lattice:
@@ -288,6 +296,42 @@ def _interpolate(operands: Operands, state: State, target: Target) -> Work:
     return Interpolate(read, table, _output(state, channels), _scale(state, 0), _clamp(state))
 
 
+def _read_of_bytes(operands: Operands, state: State) -> WindowRead:
+    read = _window_read(operands, state, operands["channels"], taps=False)
+    if read.map.element_bytes != 1:
+        raise ProgramError("it works on bytes, got elements of two bytes")
+    return read
+
+
+def _transpose(operands: Operands, state: State, target: Target) -> Work:
+    read, window, output = _read_of_bytes(operands, state), state["window"], state["output"]
+    if output["element_bytes"] != 1:
+        raise ProgramError("it writes bytes, got elements of two bytes")
+    shape = (window["rows"], window["columns"], operands["channels"])
+    lattice = Lattice(output["base"], shape, (output["row_stride"], 1, output["column_stride"]))
+    return Transpose(read, lattice, _clamp(state))
+
+
+def _softmax(operands: Operands, state: State, target: Target) -> Work:
+    read = _read_of_bytes(operands, state)
+    table = Lattice(state["exponentials"]["base"], (EXPONENTIAL_BYTES,), (1,))
+    return Softmax(read, table, _output(state, operands["channels"]), _scale(state, 0), _clamp(state))
+
+
+def _normalize(operands: Operands, state: State, target: Target) -> Work:
+    read, settings, channels = _read_of_bytes(operands, state), state["normalization"], operands["channels"]
+    return Normalize(
+        read,
+        Lattice(settings["base"], (channels * AFFINE_BYTES,), (1,)),
+        bool(settings["around_mean"]),
+        settings["epsilon"],
+        _output(state, channels),
+        _scale(state, 0),
+        _scale(state, 1),
+        _clamp(state),
+    )
+
+
 _WORK: dict[str, Callable[[Operands, State, Target], Work]] = {
     "load.run": _transfer(True),
     "store.run": _transfer(False),
@@ -302,4 +346,9 @@ _WORK: dict[str, Callable[[Operands, State, Target], Work]] = {
     "vector.convert": _convert,
     "vector.lookup": _lookup,
     "vector.interpolate": _interpolate,
+    "vector.transpose": _transpose,
+    "vector.minimum": _elementwise(Binary.MINIMUM),
+    "vector.maximum": _elementwise(Binary.MAXIMUM),
+    "vector.softmax": _softmax,
+    "vector.normalize": _normalize,
 }

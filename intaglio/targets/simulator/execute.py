@@ -28,6 +28,7 @@ from intaglio.targets.simulator.products import (
     tap_chunks,
     wrapping,
 )
+from intaglio.targets.simulator.rows import row_action
 from intaglio.targets.simulator.steps import (
     Binary,
     Clamp,
@@ -100,7 +101,7 @@ class Executor:
             self._products[exact] = np.empty(
                 samples * max((work.positions * work.outer for work in works), default=0), exact
             )
-        self._patches_of: tuple[WindowRead, FloatType] | None = None
+        self._patches_of: tuple[WindowRead, FloatType, int] | None = None
         self._actions = [action for step in steps if (action := self._action(step)) is not None]
 
     def run(self, inputs: Sequence[Int8Array]) -> list[Int8Array]:
@@ -141,8 +142,11 @@ class Executor:
             action = self._convert(work)
         elif isinstance(work, Lookup):
             action = self._lookup(work)
-        else:
+        elif isinstance(work, Interpolate):
             action = self._interpolate(work)
+        else:
+            prepare, view = self._window(work.read)
+            action = row_action(step, work, prepare, view[:, :, :, 0, 0], self._scratchpad)
         self._forget_patches(work.scratchpad if isinstance(work, Transfer) else work.output)
         return action
 
@@ -212,7 +216,8 @@ class Executor:
             tile = tiles[:, first : first + terms // inner]
             blocks = cut_into_blocks(matrix.reshape(-1, positions, terms), products)
             parts.append((patch, matrix.reshape(patch.shape), blocks, tile, terms))
-        made = (work.read, kind)
+        made = (work.read, kind, work.zero_points[0])
+        zero_point, weights_zero_point = work.zero_points
         reusable = len(parts) == 1 and self._patches_of == made
         self._patches_of = made if len(parts) == 1 else None
         overwrite, samples = not work.accumulate, self._samples
@@ -226,7 +231,11 @@ class Executor:
             for patch, matrix, blocks, tile, terms in parts:
                 if not reusable:
                     np.copyto(matrix, patch, casting="unsafe")
+                    if zero_point:
+                        np.subtract(matrix, zero_point, out=matrix)
                 weights = tile.astype(kind).reshape(samples, 1, terms, outer)
+                if weights_zero_point:
+                    weights -= weights_zero_point
                 for values, product in blocks:
                     np.matmul(values, weights, out=product)
                 if first:
@@ -382,7 +391,7 @@ class Executor:
         (take_a, largest_a), (take_b, largest_b) = (
             operand(view, prepared(scale)) for view, scale in zip((first, second), work.scales, strict=True)
         )
-        combine = {Binary.ADD: np.add, Binary.SUBTRACT: np.subtract, Binary.MULTIPLY: np.multiply}[work.kind]
+        combine = _COMBINE[work.kind]
         may_saturate = not is_product and largest_a + largest_b > INT32_MAX
 
         def elementwise() -> None:
@@ -443,6 +452,15 @@ class Executor:
             write(rescale(steps, result.multiplier, result.shift, double_round))
 
         return interpolate
+
+
+_COMBINE: dict[Binary, Callable[[Array, Array], Array]] = {
+    Binary.ADD: np.add,
+    Binary.SUBTRACT: np.subtract,
+    Binary.MULTIPLY: np.multiply,
+    Binary.MINIMUM: np.minimum,
+    Binary.MAXIMUM: np.maximum,
+}
 
 
 def _scratchpad_used(steps: Sequence[Step]) -> int:

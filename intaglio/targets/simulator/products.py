@@ -25,7 +25,7 @@ processor; so larger products are cut into blocks of this size."""
 
 def float_type(work: Multiply) -> FloatType:
     """The type in which sums of at most `EXACT_TERMS` products are exact."""
-    return np.float64 if work.is_wide else np.float32
+    return np.float64 if work.is_wide or any(work.zero_points) else np.float32
 
 
 def wrapping(kind: np.dtype[Any], *, is_wide: bool) -> Callable[[Array], None] | None:

@@ -57,6 +57,8 @@ class Multiply:
     weights: Lattice
     accumulator: int
     accumulate: bool
+    zero_points: tuple[int, int] = (0, 0)
+    """Subtracted from values and from weights."""
 
     @property
     def positions(self) -> int:
@@ -136,11 +138,13 @@ class Binary(Enum):
     ADD = "add"
     SUBTRACT = "subtract"
     MULTIPLY = "multiply"
+    MINIMUM = "minimum"
+    MAXIMUM = "maximum"
 
 
 @dataclass(frozen=True)
 class Elementwise:
-    """`vector.add`, `vector.subtract` or `vector.multiply`; `second` has the dimensions of `output`."""
+    """An instruction with two operands; `second` has the dimensions of `output`."""
 
     kind: Binary
     read: WindowRead
@@ -183,7 +187,44 @@ class Interpolate:
     clamp: Clamp
 
 
-VectorWork = Requantize | Depthwise | Pool | Elementwise | Convert | Lookup | Interpolate
+@dataclass(frozen=True)
+class Transpose:
+    """`vector.transpose`; `output` has dimensions row, column, channel, of which columns lie beside each other."""
+
+    read: WindowRead
+    output: Lattice
+    clamp: Clamp
+
+
+@dataclass(frozen=True)
+class Softmax:
+    """`vector.softmax`."""
+
+    read: WindowRead
+    table: Lattice
+    output: Lattice
+    result: Scale
+    clamp: Clamp
+
+
+@dataclass(frozen=True)
+class Normalize:
+    """`vector.normalize`; `affine` holds a factor and an offset for each channel."""
+
+    read: WindowRead
+    affine: Lattice
+    around_mean: bool
+    epsilon: int
+    output: Lattice
+    result: Scale
+    operand: Scale
+    clamp: Clamp
+
+
+RowWork = Transpose | Softmax | Normalize
+"""What makes a result of more than one element of a row, so that it cannot take the place of its operand."""
+
+VectorWork = Requantize | Depthwise | Pool | Elementwise | Convert | Lookup | Interpolate | RowWork
 Work = Transfer | Multiply | VectorWork
 
 
