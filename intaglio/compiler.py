@@ -349,7 +349,7 @@ def _calibrate(module: ModuleOp, options: CompileOptions, step: Calibrate, progr
     total = len(data) if isinstance(data, FileSamples) else None
     is_last = step.method is not None or not scales_channels(options)
     if data is not None:
-        record_ranges(
+        statistics = record_ranges(
             module,
             data if is_last else islice(data, MOST_FIRST_SAMPLES),
             method=CalibrationMethod.from_str(step.method) if step.method else None,
@@ -357,6 +357,8 @@ def _calibrate(module: ModuleOp, options: CompileOptions, step: Calibrate, progr
             channels=step.channels,
             progress=lambda done: _report(progress, "calibrate", done, total),
         )
+        if is_last and options.keep_statistics is not None:
+            options.keep_statistics(statistics)
     if options.ranges is not None:
         apply_ranges(module, options.ranges, options.tensor_names, partial=data is not None)
 

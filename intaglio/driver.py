@@ -27,9 +27,10 @@ from intaglio.calibration_methods import CalibrationMethod
 from intaglio.compiler import write_text
 from intaglio.errors import UserError
 from intaglio.files import plain_file_name
-from intaglio.network import Network, QuantizedNetwork
+from intaglio.network import Network, PartitionedNetwork, QuantizedNetwork
 from intaglio.params import NodeConfig, QuantizationParams
 from intaglio.params_file import write_params
+from intaglio.passes.partition.backends import IndexToBackend
 from intaglio.phases import Samples
 
 Data = str | Path | Samples
@@ -164,17 +165,34 @@ def evaluation(
     return step
 
 
+def partitioning(
+    target: str | Path = "gen1", *, index_to_backend: IndexToBackend | None = None
+) -> Callable[[QuantizedNetwork], PartitionedNetwork]:
+    """A step that divides a quantized network between the accelerator and the host.
+
+    Args:
+        target: a preset such as `gen1`, a description file, or `host` for no accelerator.
+        index_to_backend: assignment of operations to devices, which overrides the compiler's decision; by index, ONNX
+            name or pattern, see `QuantizedNetwork.partition`.
+
+    Returns:
+        The step; it leaves its network alone.
+    """
+    return lambda network: network.partition(target, index_to_backend=index_to_backend)
+
+
 def noise_analysis() -> Callable[[Network, QuantizedNetwork, Data], NoiseReport]:
     """A step that measures the noise of quantization at each layer.
 
     Returns:
         The step; it takes the float network, the one quantized from it, and evaluation data. The float network is used
-        when the quantized one does not know what it was made from.
+        when the quantized one does not know what it was made from, and then as it was calibrated: equalization has
+        given channels other units.
     """
 
     def step(network: Network, quantized: QuantizedNetwork, data: Data) -> NoiseReport:
         if quantized.float_module is None:
-            quantized = QuantizedNetwork(quantized.module, network.module, quantized.remarks)
+            quantized = QuantizedNetwork(quantized.module, network.float_module, quantized.remarks)
         return quantized.analyze(data)
 
     return step

@@ -34,12 +34,15 @@ from intaglio.ir.context import make_context
 from intaglio.ir.verification import verify_module
 from intaglio.params import QuantizationParams, default_quantization
 from intaglio.passes.base import get_pass
+from intaglio.passes.calibration.calibrate import record_ranges
+from intaglio.passes.calibration.collection import NetworkStatistics
+from intaglio.passes.calibration.statistics import Grid
 from intaglio.passes.partition.backends import IndexToBackend
 from intaglio.passes.partition.boundaries import Boundaries, boundaries_of
 from intaglio.passes.partition.placement import Placement, placement
 from intaglio.passes.quantization.assign_precision import Request, assign
 from intaglio.passes.quantization.quantized_models import is_quantized
-from intaglio.phases import PHASES, CompileOptions, Phase, Samples, phase_index
+from intaglio.phases import PHASES, CompileOptions, Phase, Samples, corrects_bias, phase_index
 from intaglio.remarks import Remark, collecting
 from intaglio.runnable import Runnable
 from intaglio.runtime.package import Package
@@ -96,6 +99,8 @@ class Network(Runnable):
         self._options = options or CompileOptions()
         self._calibrated: ModuleOp | None = None
         self._recorded: QuantizationParams | None = None
+        self._statistics: NetworkStatistics | None = None
+        self._calibrated_with = default_quantization
         self._remarks: list[Remark] = []
 
     def copy(self) -> Network:
@@ -103,6 +108,8 @@ class Network(Runnable):
         result = Network(self.module.clone(), self._source, self._options)
         result._calibrated = None if self._calibrated is None else self._calibrated.clone()
         result._recorded = self._recorded
+        result._statistics = self._statistics
+        result._calibrated_with = self._calibrated_with
         result._remarks = list(self._remarks)
         return result
 
@@ -135,6 +142,11 @@ class Network(Runnable):
         return self._calibrated is not None
 
     @property
+    def float_module(self) -> ModuleOp:
+        """What `quantize` starts from: the network in the units that calibration has given its channels, if it has."""
+        return self.module if self._calibrated is None else self._calibrated
+
+    @property
     def is_split_tensors(self) -> bool:
         """Whether `split_tensors` has been called."""
         return _SPLIT in self.module.attributes
@@ -160,26 +172,59 @@ class Network(Runnable):
                 assign(module, requests, default)
         self._recorded = self._recorded or params
 
-    def calibrate(self, calibration_data: str | Path | Samples, params: QuantizationParams | None = None) -> Network:
-        """Find the range of every tensor; earlier calibration is forgotten.
+    def calibrate(
+        self,
+        calibration_data: str | Path | Samples,
+        params: QuantizationParams | None = None,
+        *,
+        reset: bool = True,
+    ) -> Network:
+        """Find the range of every tensor.
 
         Args:
             calibration_data: an `.npz` file, or samples: one array per input by name, of the input's shape.
             params: the method, and what is done before (equalization, SmoothQuant); by default those recorded.
+            reset: forget an earlier calibration. Otherwise the data is added to what was seen then; units of channels,
+                which equalization and SmoothQuant have chosen, stay.
 
         Returns:
             This network.
 
         Raises:
-            UserError: the data does not fit the model, is empty, or holds NaN.
+            UserError: the data does not fit the model, is empty, or holds NaN, or parameters are given to go on with
+                that differ from those of the earlier calibration.
         """
-        options = CompileOptions(calibration=calibration_data, params=params or self.recorded_params)
+        if self._calibrated is not None and self._statistics is not None and not reset:
+            self._calibrate_further(self._calibrated, self._statistics, calibration_data, params)
+            return self
+        kept: list[NetworkStatistics] = []
+        options = CompileOptions(
+            calibration=calibration_data, params=params or self.recorded_params, keep_statistics=kept.append
+        )
         module = self.module.clone()
         with collecting() as remarks:
             run_phase(module, _phase("calibrate"), options)
-        self._calibrated, self._remarks = module, remarks
+        self._calibrated, self._remarks, self._statistics = module, remarks, kept[-1] if kept else None
         self._recorded = params or self._recorded
+        self._calibrated_with = options.params
         return self
+
+    def _calibrate_further(
+        self,
+        calibrated: ModuleOp,
+        earlier: NetworkStatistics,
+        data: str | Path | Samples,
+        params: QuantizationParams | None,
+    ) -> None:
+        """Add samples to those of an earlier calibration; after an error that one still stands."""
+        if params is not None and params != self._calibrated_with:
+            raise UserError("the network was calibrated with other parameters", hint="calibrate with reset=True")
+        module, statistics = calibrated.clone(), earlier.copy()
+        samples = self.samples(data) if isinstance(data, str | Path) else data
+        options = CompileOptions(params=self._calibrated_with)
+        grid = Grid(symmetric=not options.params.activation_quantization_scheme.asymmetric)
+        record_ranges(module, samples, grid=grid, channels=corrects_bias(options), earlier=statistics)
+        self._calibrated, self._statistics = module, statistics
 
     def split_tensors(self, force: bool = False) -> Network:
         """Split the outlier channels of weights off into weights of their own, whose scale is finer.

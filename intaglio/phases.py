@@ -45,6 +45,7 @@ class CompileOptions:
         tensor_names: the node that makes each tensor of the ONNX model, for ranges that name tensors; filled in when
             an ONNX file is compiled.
         params: how to quantize.
+        keep_statistics: called with the statistics of calibration.
         fail_on_host: refuse a model of which the host has to compute a part. What the accelerator can run it then runs,
             whatever its boundaries cost.
         max_regions: refuse a model whose accelerator part is in more regions.
@@ -58,6 +59,7 @@ class CompileOptions:
     ranges: str | Path | None = None
     tensor_names: Mapping[str, str] = field(default_factory=dict[str, str])
     params: QuantizationParams = default_quantization
+    keep_statistics: Callable[[Any], None] | None = None
     fail_on_host: bool = False
     max_regions: int | None = None
     index_to_backend: IndexToBackend = field(default_factory=dict[int | str, Backend | str])

@@ -90,7 +90,8 @@ def record_ranges(
     statistics: str | Path | None = None,
     channels: bool = False,
     progress: Progress | None = None,
-) -> None:
+    earlier: NetworkStatistics | None = None,
+) -> NetworkStatistics:
     """Write the range that each observer's values have on the given samples.
 
     Args:
@@ -103,6 +104,11 @@ def record_ranges(
             samples again.
         channels: whether to record mean, mean square and extrema of each channel as well.
         progress: called as samples are done, with their number.
+        earlier: statistics of samples that came before these, of the same tensors, methods and choice of `channels`;
+            they are added to.
+
+    Returns:
+        The statistics.
 
     Raises:
         UserError: a sample does not fit the model, there are none, there is nothing to calibrate, or a value
@@ -111,8 +117,9 @@ def record_ranges(
     if method is not None:
         set_method(module, method)
     collected = Calibration(module, statistics, channels=channels)
-    collected.add(samples, progress)
+    collected.add(samples, progress, earlier)
     collected.write(grid)
+    return collected.statistics
 
 
 def set_method(module: ModuleOp, method: CalibrationMethod) -> None:
@@ -164,19 +171,28 @@ class Calibration:
         )
         self.shapes, self.dtypes = self._graph.shapes, self._graph.dtypes
 
-    def add(self, samples: Iterable[Mapping[str, Array]], progress: Progress | None = None) -> None:
+    def add(
+        self,
+        samples: Iterable[Mapping[str, Array]],
+        progress: Progress | None = None,
+        earlier: NetworkStatistics | None = None,
+    ) -> None:
         """Run the network on samples; those that were done before an interruption are skipped.
 
         Args:
             samples: samples or batches.
             progress: called as samples are done, with their number.
+            earlier: statistics of samples that came before these; none of these is skipped then.
 
         Raises:
             UserError: a sample does not fit the model, or a value inside the network is NaN or infinite.
         """
         batch = samples_per_run(self.shapes)
         runs = checked_samples(split_batches(samples, self.shapes), self.shapes, self.dtypes)
-        runs = itertools.islice(runs, self.statistics.samples // batch, None)
+        if earlier is not None:
+            self.statistics = earlier
+        else:
+            runs = itertools.islice(runs, self.statistics.samples // batch, None)
         saved = time.monotonic()
         for results, values in _run_ahead(self._graph, runs):
             self.statistics.update(values, batch)

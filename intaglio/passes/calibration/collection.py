@@ -53,6 +53,18 @@ class NetworkStatistics:
         }
         self.channels = {name: ChannelStatistics() for name in (methods if channels else ())}
 
+    def copy(self) -> NetworkStatistics:
+        """Statistics of their own that are equal to these."""
+        result = NetworkStatistics(
+            {name: statistics.method for name, statistics in self.tensors.items()}, channels=bool(self.channels)
+        )
+        for name, statistics in result.tensors.items():
+            statistics.restore({key: array.copy() for key, array in self.tensors[name].state().items()})
+        for name, statistics in result.channels.items():
+            statistics.restore(self.channels[name].state())
+        result.samples = self.samples
+        return result
+
     def update(self, values: Sequence[Array], batch: int = 1) -> None:
         """Take in one run of the network.
 
