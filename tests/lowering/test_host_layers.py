@@ -296,3 +296,16 @@ def test_batch_norm() -> None:
     inputs = {"x": nchw(x), "s": scale, "o": offset, "m": mean, "v": variance}
     expected = onnx_result("BatchNormalization", inputs, (1, 3, 4, 4), epsilon=1e-5)
     np.testing.assert_allclose(actual, nhwc(expected), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("exponent", [3.0, 0.5])
+def test_powers_print_no_warning(exponent: float, capfd: pytest.CaptureFixture[str]) -> None:
+    x = np.abs(normal((2, 3))) + np.float32(0.5)
+    text = function(
+        f"  %e = nn.constant dense<{exponent}> : tensor<f32>\n"
+        "  %y = nn.pow %x, %e : (tensor<2x3xf32>, tensor<f32>) -> tensor<2x3xf32>",
+        "%x: tensor<2x3xf32>",
+        "tensor<2x3xf32>",
+    )
+    np.testing.assert_allclose(compare(text, [x], rtol=1e-6), x**exponent, rtol=1e-6)
+    assert capfd.readouterr().err == ""

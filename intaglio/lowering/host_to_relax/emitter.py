@@ -227,6 +227,35 @@ class Emitter:
 
         return self.builder.compute("log1p", computation, tensor)
 
+    def power(self, base: Expr, exponent: Expr) -> Expr:
+        """`base` to the power of `exponent`, floats of one type, with broadcasting.
+
+        The C library's function: TVM's own operator prints a warning about each exponent that is a number from 3 on.
+        """
+        te, tirx = self.builder.te, self.builder.tirx
+        dtype = str(base.ty.dtype)
+        work = "float64" if dtype == "float64" else "float32"
+        shapes = [tuple(int(size) for size in operand.ty.shape) for operand in (base, exponent)]
+        result = np.broadcast_shapes(*shapes)
+
+        def computation(x: Expr, y: Expr) -> Expr:
+            def element(*index: Expr) -> Expr:
+                values = [
+                    tensor(
+                        *(
+                            0 if size == 1 else at
+                            for size, at in zip(shape, index[len(index) - len(shape) :], strict=True)
+                        )
+                    )
+                    for tensor, shape in zip((x, y), shapes, strict=True)
+                ]
+                return tirx.call_pure_extern(work, "pow" if work == "float64" else "powf", *values)
+
+            return te.compute(result, element, name="power")
+
+        powers = self.builder.compute("power", computation, self.cast(base, work), self.cast(exponent, work))
+        return powers if work == dtype else self.cast(powers, dtype)
+
     def padded(
         self,
         tensor: Expr,

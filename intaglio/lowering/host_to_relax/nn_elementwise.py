@@ -110,4 +110,4 @@ def _unless_nan(emitter: Emitter, operator: str, operands: list[Expr]) -> Expr:
 @rule(nn.PowOp)
 def power(emitter: Emitter, op: nn.PowOp, operands: list[Expr]) -> list[Expr]:
     """The first operand to the power of the second."""
-    return [emitter.clamped(emitter.builder.operator("power", *operands), op.result, op.clamp)]
+    return [emitter.clamped(emitter.power(*operands), op.result, op.clamp)]

@@ -150,5 +150,5 @@ def local_response_norm(emitter: Emitter, op: nn.LocalResponseNormOp, operands: 
     total = emitter.builder.compute("sum_of_neighbours", computation, squares)
     scaled = emitter.multiply(total, emitter.constant(op.alpha.value.data / size, dtype))
     base = emitter.add(scaled, emitter.constant(op.bias.value.data, dtype))
-    power = emitter.builder.operator("power", base, emitter.constant(op.beta.value.data, dtype))
+    power = emitter.power(base, emitter.constant(op.beta.value.data, dtype))
     return [emitter.divide(x, power)]

@@ -155,7 +155,7 @@ def power(node: HostNode) -> list[Expr]:
     integers = dtype.kind in "iu"
     wide = integers or np.float64 in (dtype, other)
     work = np.dtype(np.float64) if wide else np.dtype(np.float32)
-    result = emitter.apply("power", emitter.cast(base, work), emitter.cast(exponent, work))
+    result = emitter.power(emitter.cast(base, work), emitter.cast(exponent, work))
     if integers:
         result = emitter.apply("round", result)
     return [emitter.cast(result, dtype)]

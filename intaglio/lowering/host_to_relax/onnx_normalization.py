@@ -109,4 +109,4 @@ def local_response_normalization(node: HostNode) -> list[Expr]:
     squares = emitter.builder.compute("squares", computation, x)
     scaled = emitter.multiply(squares, emitter.constant(node.real("alpha", 1e-4) / size, dtype))
     base = emitter.add(scaled, emitter.constant(node.real("bias", 1.0), dtype))
-    return [emitter.divide(x, emitter.apply("power", base, emitter.constant(node.real("beta", 0.75), dtype)))]
+    return [emitter.divide(x, emitter.power(base, emitter.constant(node.real("beta", 0.75), dtype)))]

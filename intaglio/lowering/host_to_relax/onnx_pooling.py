@@ -45,9 +45,9 @@ def lp_pool(node: HostNode) -> list[Expr]:
     """The `p`-norm of each window."""
     emitter, dtype = node.emitter, node.dtype(0)
     order = float(node.integer("p", 2))
-    powers = emitter.apply("power", emitter.apply("abs", node.operands[0]), emitter.constant(order, dtype))
+    powers = emitter.power(emitter.apply("abs", node.operands[0]), emitter.constant(order, dtype))
     total = _sums(node, powers, _window(node), dtype)
-    return [emitter.apply("power", total, emitter.constant(1.0 / order, dtype))]
+    return [emitter.power(total, emitter.constant(1.0 / order, dtype))]
 
 
 @onnx_rule("GlobalLpPool")
@@ -55,9 +55,9 @@ def global_lp_pool(node: HostNode) -> list[Expr]:
     """The `p`-norm of each channel."""
     emitter, dtype = node.emitter, node.dtype(0)
     order = float(node.integer("p", 2))
-    powers = emitter.apply("power", emitter.apply("abs", node.operands[0]), emitter.constant(order, dtype))
+    powers = emitter.power(emitter.apply("abs", node.operands[0]), emitter.constant(order, dtype))
     total = emitter.apply("sum", powers, axis=list(range(2, len(node.shape(0)))), keepdims=True)
-    return [emitter.apply("power", total, emitter.constant(1.0 / order, dtype))]
+    return [emitter.power(total, emitter.constant(1.0 / order, dtype))]
 
 
 @onnx_rule("MaxPool")

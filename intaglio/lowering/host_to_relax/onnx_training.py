@@ -37,7 +37,7 @@ class _Update:
     def power_of_count(self, name: str) -> Expr:
         """An attribute to the power of the number of updates so far."""
         count = self.emitter.cast(self.count, self.dtype)
-        return self.emitter.apply("power", self.number(name), count)
+        return self.emitter.power(self.number(name), count)
 
     def is_first(self) -> Expr:
         """Whether no update has been made yet."""
