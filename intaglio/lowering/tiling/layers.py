@@ -188,7 +188,8 @@ class MatrixLayer(LinearLayer):
 
     def flattened(self, lanes: int) -> Layer:
         """A pointwise convolution as rows of one column; others as they are."""
-        if not self.window.is_pointwise or self.groups != 1 or self.phases != (1, 1):
+        # Padding behind the image alone leaves the window pointwise, but there are more positions than are read.
+        if not self.needs_no_neighbours or self.groups != 1 or self.phases != (1, 1):
             return self
         sources = tuple(Source(source.tensor, _positions(source.shape)) for source in self.sources)
         return replace(self, sources=sources, shape=_positions(self.shape))
