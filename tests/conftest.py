@@ -45,7 +45,7 @@ class RegionBuilder:
     bits: Sequence[int] = (8,)
     """Widths of activations."""
     weight_bits: Sequence[int] = (8,)
-    """Widths of weights of layers with an input of 16 bits; with one of 8 they have 8."""
+    """Widths of weights; those of layers with an input of 8 bits are the ones up to 8, or 8."""
 
     @classmethod
     def seeded(cls, *seed: int, bits: Sequence[int] = (8,), weight_bits: Sequence[int] = (8,)) -> RegionBuilder:
@@ -88,9 +88,10 @@ class RegionBuilder:
         """Weights, per channel or per tensor, and a bias or none."""
         kind = source.type.element_type
         is_wide = kind.storage_type != i8
-        bits, bias_bits = (self.choice(self.weight_bits), 48) if is_wide else (8, 32)
+        widths = self.weight_bits if is_wide else [bits for bits in self.weight_bits if bits <= 8] or (8,)
+        bits, bias_bits = self.choice(widths) if len(widths) > 1 else widths[0], 48 if is_wide else 32
         limit = (1 << (bits - 1)) - 1
-        values = self.rng.integers(-limit, limit + 1, shape).astype(f"i{bits // 8}")
+        values = self.rng.integers(-limit, limit + 1, shape).astype(np.int8 if bits <= 8 else np.int16)
         finer = 127 / limit
         if self.number(0, 1):
             scales = self.rng.uniform(0.001, 0.02, shape[0]) * finer

@@ -143,6 +143,12 @@ class Machine:
         """Consecutive signed integers of the scratchpad, little-endian."""
         return self._decoded(self._bytes(first, count * element_bytes), element_bytes)
 
+    def _nibbles(self, first: int, count: int) -> Int64Array:
+        """Signed integers of 4 bits, two in a byte, the lower bits first."""
+        stored = self._elements(first, -(-count // 2), 1) & 0xFF
+        values = np.stack((stored & 15, stored >> 4), axis=1).reshape(-1)[:count]
+        return np.where(values < 8, values, values - 16)
+
     def _decoded(self, data: Int8Array, element_bytes: int) -> Int64Array:
         return np.frombuffer(data.tobytes(), f"<i{element_bytes}").astype(np.int64)
 
@@ -215,7 +221,11 @@ class Machine:
         tiles: dict[int, Int64Array] = {}
         for t, _, _ in self._taps("matrix"):
             first = weights["base"] + t * weights["tap_stride"]
-            rows = [self._elements(first + j * weights["row_stride"], outer, size) for j in range(inner)]
+            starts = [first + j * weights["row_stride"] for j in range(inner)]
+            if weights["packed"]:
+                rows = [self._nibbles(start, outer) for start in starts]
+            else:
+                rows = [self._elements(start, outer, size) for start in starts]
             tiles[t] = np.stack(rows) - weights["zero_point"]
         for m, oy, ox in self._positions("matrix"):
             total = np.zeros(outer, np.int64)

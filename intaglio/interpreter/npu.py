@@ -157,8 +157,14 @@ def matrix_multiply(machine: Machine, op: npu.MatrixMultiplyOp) -> None:
     inner, outer = op.inner.value.data, op.outer.value.data
     values = machine.gather(op.input, op.map.data, positions(window, taps, op.origin.data), inner)
     tap, row, column = np.ix_(range(taps.size), range(inner), range(outer))
-    address = tiles.offset + tap * tiles.tap_stride + row * tiles.row_stride + column * tiles.element_bytes
-    weights = machine.elements(op.weights, address, tiles.element_bytes).reshape(taps.size * inner, outer)
+    start = tiles.offset + tap * tiles.tap_stride + row * tiles.row_stride
+    if tiles.packed:
+        # Two weights of 4 bits in a byte, the lower bits first.
+        pair = machine.elements(op.weights, start + column // 2, 1)
+        weights = np.where(column % 2, pair >> 4, (pair & 15 ^ 8) - 8)
+    else:
+        weights = machine.elements(op.weights, start + column * tiles.element_bytes, tiles.element_bytes)
+    weights = weights.reshape(taps.size * inner, outer)
     values = values.reshape(window.size, taps.size * inner) - tiles.input_zero_point
     sums = values.astype(np.float64) @ (weights - tiles.zero_point).astype(np.float64)
     first = op.accumulator.value.data

@@ -92,7 +92,8 @@ def _matrix_multiply(task: npu.MatrixMultiplyOp, places: Places) -> Items:
     yield _grid("matrix.taps", task.taps.data)
     base = places[task.weights][1] + tiles.offset
     zero_points = tiles.zero_point, tiles.input_zero_point
-    yield Setting("matrix.weights", (base, tiles.tap_stride, tiles.row_stride, tiles.element_bytes, *zero_points))
+    layout = tiles.tap_stride, tiles.row_stride, tiles.element_bytes, tiles.packed
+    yield Setting("matrix.weights", (base, *layout, *zero_points))
     yield Execution(
         "matrix.multiply",
         (

@@ -160,7 +160,7 @@ def _stored_bits(value: SSAValue) -> int | None:
     element = nn.tensor_of(value).get_element_type() if isinstance(value.type, TensorType) else value.type
     if not isinstance(element, UniformQuantizedType | UniformQuantizedPerAxisType):
         return None
-    return next((bits for bits in (8, 16) if element.storage_type == IntegerType(bits)), None)
+    return next((bits for bits in (4, 8, 16) if element.storage_type == IntegerType(bits)), None)
 
 
 @_constraint()
@@ -169,7 +169,7 @@ def integer_activations(op: Operation, target: Target) -> str | None:
     for value in _activations(op):
         element = nn.tensor_of(value).get_element_type() if isinstance(value.type, TensorType) else value.type
         bits = _stored_bits(value)
-        if not isinstance(element, UniformQuantizedType) or bits is None:
+        if not isinstance(element, UniformQuantizedType) or bits not in (8, 16):
             return str(element)
         if bits > 8 and (element.zero_point or not isinstance(op, IN_16_BITS)):
             return str(element)
@@ -197,7 +197,7 @@ def precision(op: Operation, target: Target) -> str | None:
 
 @_constraint(*LINEAR)
 def integer_weights(op: Operation, target: Target) -> str | None:
-    """Weights are int8 or int16, quantized per tensor or per output channel."""
+    """Weights are int4, int8 or int16, quantized per tensor or per output channel."""
     assert isinstance(op, LINEAR)
     return None if _stored_bits(op.weight) else str(nn.tensor_of(op.weight).get_element_type())
 

@@ -45,6 +45,7 @@ class ElementBytes:
         weights: of the weights.
         output: of the results.
         parameters: of a channel's bias, multiplier and shift.
+        packed: whether weights have 4 bits, two in a byte.
     """
 
     input: int = 1
@@ -52,6 +53,7 @@ class ElementBytes:
     weights: int = 1
     output: int = 1
     parameters: int = PARAMETER_BYTES
+    packed: bool = False
 
     @property
     def steps(self) -> int:
@@ -142,10 +144,11 @@ def multiply_cost(
     """
     rows, size = target.array_rows, target.array_size
     loading = rows * elements.weights
+    weights = math.ceil(inner / 2) if elements.packed else inner * elements.weights
     return Cost(
         setup_cycles=target.fill_cycles_per_row * rows,
         work_cycles=loading + taps * max(positions * elements.steps, loading),
-        lines=taps * (positions * math.ceil(inner * elements.input / size) + inner * elements.weights),
+        lines=taps * (positions * math.ceil(inner * elements.input / size) + weights),
         macs=positions * taps * inner * outer,
     )
 

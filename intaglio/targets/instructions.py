@@ -246,6 +246,7 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
             Field("tap_stride", 22, "bytes between the tiles of consecutive taps"),
             Field("row_stride", 16, "bytes between the rows of a tile"),
             _element_bytes("bytes of a weight"),
+            Field("packed", 1, "1: weights of 4 bits, two in a byte, the lower bits first", default=0),
             Field("zero_point", 9, "subtracted from weights", signed=True, default=0),
             Field("input_zero_point", 9, "subtracted from what is read of the input", signed=True, default=0),
         ),

@@ -1,4 +1,4 @@
-"""Operations on 16 bits, alone and mixed with 8: what each level computes is equal in every element."""
+"""Operations on 16 bits, alone and mixed with 8, and weights of 4: each level computes the same in every element."""
 
 from __future__ import annotations
 
@@ -64,6 +64,25 @@ def test_networks_in_scratchpads_of_any_size(scratchpad: int, seed: int, regions
     builder = regions.builder(seed, 16, bits=(8, 16), weight_bits=(8, 16))
     outputs = regions.random_network(builder)
     regions.check_all_levels(builder.module(*outputs, target=builder.choice(TARGETS)), scratchpad)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("family", ["conv2d", "pointwise", "grouped", "depthwise", "dense"])
+def test_weights_of_4_bits(family: str, bits: int, regions: Any) -> None:
+    for seed in SEEDS:
+        builder = regions.builder(seed, len(family), bits=(bits,), weight_bits=(4,))
+        module = builder.module(FAMILIES[family](builder), target="gen2")
+        regions.check_all_levels(module, 30_000 if seed % 2 else None)
+
+
+def test_weights_of_4_bits_are_half_as_many_bytes(regions: Any) -> None:
+    moved: list[int] = []
+    for bits in (8, 4):
+        builder = regions.builder(4, weight_bits=(bits,))
+        result = builder.conv2d(builder.input(1, 6, 6, 128), 128, kernel=(3, 3), strides=(1, 1), pads=(1, 1, 1, 1))
+        profile = regions.check_all_levels(builder.module(result, target="gen2")).profile()
+        moved.append(profile.dram_bytes["read"])
+    assert moved[0] - moved[1] == 128 * 128 * 9 // 2
 
 
 def test_weights_that_are_too_large_to_load_at_once(regions: Any) -> None:

@@ -73,9 +73,9 @@ CASES = {
         "got a8w16",
     ),
     "integer_weights": (
-        [t(1, 4), t(2, 4, kind="!quant.uniform<i4<-7:7>:f32, 0.5>")],
-        f"nn.dense %a, %b : ({t(1, 4)}, {t(2, 4, kind='!quant.uniform<i4<-7:7>:f32, 0.5>')}) -> {t(1, 2)}",
-        "got !quant.uniform<i4<-7:7>:f32, 0.5>",
+        [t(1, 4), t(2, 4, kind="!quant.uniform<i2<-1:1>:f32, 0.5>")],
+        f"nn.dense %a, %b : ({t(1, 4)}, {t(2, 4, kind='!quant.uniform<i2<-1:1>:f32, 0.5>')}) -> {t(1, 2)}",
+        "got !quant.uniform<i2<-1:1>:f32, 0.5>",
     ),
     "logarithm": ([t(4, kind=Q16)], f"nn.log %a : ({t(4, kind=Q16)}) -> {t(4)}", "got 16 bits"),
     "constant_weights": (

@@ -127,7 +127,8 @@ def test_multiply_and_requantize(make_case, transfer, data: st.DataObject) -> No
         body += grid("matrix.window", columns, rows, multiple(pick, 0, 20, size), pick(0, 3))
         taps = grid("matrix.taps", pick(1, 4), pick(1, 4), multiple(pick, 0, 20, size), pick(0, 2))
         base, tap, row = (multiple(pick, 0, most, width) for most in (2000, 200, 40))
-        weights = f"matrix.weights base={base} tap_stride={tap} row_stride={row} element_bytes={width}"
+        packed = pick(0, 1) if width == 1 else 0
+        weights = f"matrix.weights base={base} tap_stride={tap} row_stride={row} element_bytes={width} packed={packed}"
         if size == width == 1 and pick(0, 1):
             weights += f" zero_point={pick(-256, 255)} input_zero_point={pick(-256, 255)}"
         weights += "\n"

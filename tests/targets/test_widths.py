@@ -152,6 +152,18 @@ def test_what_does_not_fit_is_refused(run_vector, executed: str, settings: str, 
         run_vector(executed, settings, np.concatenate([np.zeros(1024, np.int8), records.view(np.int8)]))
 
 
+def test_packed_words_are_refused(make_case) -> None:
+    text = """
+    matrix.input base=0 row_stride=16 row_bytes=16 rows=1 pad=0
+    matrix.window columns=1 rows=1 step_x=0 step_y=0
+    matrix.taps columns=1 rows=1 step_x=0 step_y=0
+    matrix.weights base=0 tap_stride=0 row_stride=2 element_bytes=2 packed=1
+    matrix.multiply inner=1 outer=1 x0=0 y0=0 accumulator=0 accumulate=0
+    end"""
+    with pytest.raises(UserError, match="weights of 4 bits are packed in bytes"):
+        make_case(text).simulated()
+
+
 def test_an_odd_origin_is_refused(make_case, transfer) -> None:
     text = transfer("load", 2, 0, 16, masks="signal=0") + VECTOR + "vector.max channels=4 x0=1 y0=0 wait=0\nend"
     with pytest.raises(UserError, match="x0 of the instruction must be even for elements of two bytes, got 1"):
@@ -167,6 +179,12 @@ def test_the_array_takes_a_step_for_each_pair_of_bytes(values: int, weights: int
     assert cost.lines == 9 * (500 * values + 32 * weights)
     # Weights take as long to load as ever where positions are few.
     assert multiply_cost(3, 9, 32, 32, GEN1, elements).work_cycles == 10 * 32 * weights
+
+
+def test_packed_weights_take_half_the_lines() -> None:
+    cost = multiply_cost(500, 9, 31, 32, GEN1, ElementBytes(packed=True))
+    assert cost.work_cycles == multiply_cost(500, 9, 31, 32, GEN1).work_cycles
+    assert cost.lines == 9 * (500 + 16)
 
 
 def test_lanes_take_one_element_whatever_its_width() -> None:

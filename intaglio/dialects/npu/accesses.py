@@ -131,7 +131,7 @@ def _sorted_union(intervals: Intervals) -> Intervals:
 
 def weight_tile_intervals(weights: WeightTiles, taps: Grid, inner: int, outer: int) -> Intervals:
     """Bytes of weight tiles: `inner` rows of `outer` weights for each tap."""
-    row_bytes = outer * weights.element_bytes
+    row_bytes = (outer + 1) // 2 if weights.packed else outer * weights.element_bytes
     if weights.row_stride == row_bytes:
         return merged(weights.offset + _steps(taps.size, weights.tap_stride), inner * row_bytes)
     starts = _steps(taps.size, weights.tap_stride)[:, None] + _steps(inner, weights.row_stride)

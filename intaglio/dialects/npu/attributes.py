@@ -77,6 +77,8 @@ class WeightTiles:
     """Bytes from a row of a tile to the next."""
     element_bytes: int = 1
     """Bytes of a weight."""
+    packed: int = 0
+    """1 if weights have 4 bits, two in a byte."""
     zero_point: int = 0
     """Subtracted from weights."""
     input_zero_point: int = 0

@@ -179,12 +179,25 @@ class MatrixLayer(LinearLayer):
     """A convolution or dense layer on the matrix unit."""
 
     groups: int
+    packs_weights: bool = field(default=False, kw_only=True)
+    """Whether weights have 4 bits, of which the machine reads two in a byte."""
 
     phases: tuple[int, int] = (1, 1)
     """Rows and columns of the tensor for each of the shape: output channels are row phase, column phase, channel."""
 
     def __post_init__(self) -> None:
         self.splits_channels = False
+
+    @property
+    def constant_bytes(self) -> int:
+        """Bytes of weights and parameters, padding of the tiles left out."""
+        parameters = self.parameters.record_bytes * self.weight.shape[0]
+        return self.weight.nbytes // (2 if self.packs_weights else 1) + parameters
+
+    @property
+    def element_bytes(self) -> ElementBytes:
+        """Bytes of input, weights, results and parameters."""
+        return replace(super().element_bytes, packed=self.packs_weights)
 
     def flattened(self, lanes: int) -> Layer:
         """A pointwise convolution as rows of one column; others as they are."""

@@ -152,13 +152,15 @@ class MatrixTasks:
         """Multiply a tile with the weights of one piece."""
         y, x = self.layer.window.y, self.layer.window.x
         first = source.origin(tile.y0 * y.stride - y.before + piece.row * y.dilation, tile.x0 * x.stride - x.before)
-        outer, width = group.channels, piece.weight_bytes
-        row_bytes = outer * width
+        outer, row_bytes = group.channels, piece.row_bytes(group.channels)
+        tiles = npu.WeightTiles(
+            weights_offset, piece.inner * row_bytes, row_bytes, piece.weight_bytes, int(piece.packed)
+        )
         self.emitter.task(
             npu.MatrixMultiplyOp,
             [source.buffer, weights],
             map=npu.FeatureMapAttr(source.feature_map(self.layer.input_zero_point)),
-            tiles=npu.WeightTilesAttr(npu.WeightTiles(weights_offset, piece.inner * row_bytes, row_bytes, width)),
+            tiles=npu.WeightTilesAttr(tiles),
             window=npu.GridAttr(npu.Grid(tile.rows, tile.columns, y.stride, x.stride * source.column_stride)),
             taps=npu.GridAttr(npu.Grid(piece.rows, piece.columns, y.dilation, piece.step)),
             origin=npu.OriginAttr(npu.Origin(first.y0, first.x0 + piece.first_byte)),

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 from xdsl.dialects import func
+from xdsl.dialects.builtin import IntegerType
 from xdsl.ir import Operation, SSAValue
 
 from intaglio.dialects import nn
 from intaglio.dialects.npu import Scale
-from intaglio.dialects.quant import RequantizeOp
+from intaglio.dialects.quant import RequantizeOp, UniformQuantizedPerAxisType, UniformQuantizedType
 from intaglio.dialects.weights import array_of
 from intaglio.errors import UserError
 from intaglio.interpreter.table_functions import table_function
@@ -188,6 +189,13 @@ def _window(kernel: tuple[int, ...], op: Any, dilations: tuple[int, ...]) -> Win
     return Window(y, x)
 
 
+def _has_four_bits(weight: SSAValue) -> bool:
+    """Whether weights are stored in 4 bits."""
+    kind = nn.tensor_of(weight).get_element_type()
+    assert isinstance(kind, UniformQuantizedType | UniformQuantizedPerAxisType)
+    return kind.storage_type == IntegerType(4)
+
+
 def _conv2d(op: nn.Conv2dOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> Layer:
     weight = constant_of(op.weight)
     groups = op.groups.value.data
@@ -205,7 +213,7 @@ def _conv2d(op: nn.Conv2dOp, source: Callable[..., Source], output: Callable[[],
     }
     if op.is_depthwise:
         return DepthwiseLayer(**shared, weight=weight)
-    layer = MatrixLayer(**shared, weight=weight, groups=groups)
+    layer = MatrixLayer(**shared, weight=weight, groups=groups, packs_weights=_has_four_bits(op.weight))
     return _along_rows(layer) if _is_narrow(layer) else layer
 
 
@@ -248,6 +256,7 @@ def _dense(op: nn.DenseOp, source: Callable[..., Source], output: Callable[[], T
         zero_point=quantization_of(op.result).zero_point,
         bounds=bounds_of(op.result, op.clamp),
         groups=1,
+        packs_weights=_has_four_bits(op.weight),
     )
 
 

@@ -46,14 +46,21 @@ class Piece:
     weight_bytes: int = 1
     """Bytes of a weight."""
 
+    packed: bool = False
+    """Whether weights have 4 bits, two in a byte."""
+
+    def row_bytes(self, outer: int) -> int:
+        """Bytes of a row of a tile."""
+        return divide_up(outer, 2) if self.packed else outer * self.weight_bytes
+
     def size(self, outer: int) -> int:
         """Bytes of its tiles."""
-        return self.rows * self.columns * self.inner * outer * self.weight_bytes
+        return self.rows * self.columns * self.inner * self.row_bytes(outer)
 
     def columns_of(self, part: int, parts: int, outer: int) -> Piece:
         """A part of a piece of one row, cut into `parts` of as many columns as the rounding allows."""
         first, end = (self.columns * number // parts for number in (part, part + 1))
-        start = self.offset + first * self.inner * outer * self.weight_bytes
+        start = self.offset + first * self.inner * self.row_bytes(outer)
         return replace(self, offset=start, columns=end - first, first_byte=self.first_byte + first * self.step)
 
 
@@ -107,6 +114,13 @@ def parameter_bytes(parameters: Parameters, first: int, end: int) -> Array:
     return records.view(np.int8)
 
 
+def as_nibbles(weights: Array) -> Array:
+    """The bytes of weights of 4 bits: along the last dimension two in a byte, the first one in the lower bits."""
+    odd = weights.shape[-1] % 2
+    padded = np.pad(weights, [(0, 0)] * (weights.ndim - 1) + [(0, odd)])
+    return (padded[..., ::2] & 15 | padded[..., 1::2] << 4).astype(np.int8).reshape(-1)
+
+
 def as_bytes(weights: Array) -> Array:
     """The bytes of int8 or int16 weights."""
     return np.ascontiguousarray(weights, f"<i{weights.itemsize}").reshape(-1).view(np.int8)
@@ -149,10 +163,12 @@ def pack_matrix(layer: MatrixLayer, array_rows: int, array_size: int, largest: i
             for byte, run in runs:
                 tile, inner = _as_tiles(run, array_rows)
                 first_byte, apart = ((byte + group * channels) * element_bytes, (step or inner) * element_bytes)
-                whole = Piece(offset, 0, tile.shape[0], tile.shape[1], first_byte, apart, inner, tile.itemsize)
+                rows, columns, width = *tile.shape[:2], tile.itemsize
+                whole = Piece(offset, 0, rows, columns, first_byte, apart, inner, width, layer.packs_weights)
                 pieces += _cut(whole, outer, limit)
-                offset += tile.nbytes
-                tiles.append(as_bytes(tile))
+                stored = as_nibbles(tile) if layer.packs_weights else as_bytes(tile)
+                offset += stored.size
+                tiles.append(stored)
             parameters = parameter_bytes(layer.parameters, first, end)
             chunks += [parameters, *tiles]
             weights = position + parameters.size
@@ -181,7 +197,7 @@ def _as_tiles(run: Array, array_rows: int) -> tuple[Array, int]:
 def _cut(whole: Piece, outer: int, largest: int) -> Iterator[Piece]:
     """Cut the taps of a run into pieces of at most `largest` bytes: by rows, then by columns."""
     rows, columns, step = whole.rows, whole.columns, whole.step
-    tile = whole.inner * outer * whole.weight_bytes
+    tile = whole.inner * whole.row_bytes(outer)
     rows_at_once = min(rows, max(1, largest // (columns * tile)))
     columns_at_once = columns if columns * tile <= largest else max(1, largest // tile)
     for row in range(0, rows, rows_at_once):

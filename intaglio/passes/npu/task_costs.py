@@ -31,7 +31,8 @@ def cost_of(task: npu.TaskOp, target: Target) -> Cost:
         return transfer_cost(transfer.bytes, bursts, target, is_load=isinstance(task, npu.LoadOp))
     if isinstance(task, npu.MatrixMultiplyOp):
         inner, outer = task.inner.value.data, task.outer.value.data
-        elements = ElementBytes(input=task.map.data.element_bytes, weights=task.tiles.data.element_bytes)
+        tiles = task.tiles.data
+        elements = ElementBytes(task.map.data.element_bytes, weights=tiles.element_bytes, packed=bool(tiles.packed))
         return multiply_cost(task.window.data.size, task.taps.data.size, inner, outer, target, elements)
     if isinstance(task, npu.TransposeOp):
         return transpose_cost(task.window.data.rows, task.window.data.columns, task.channels.value.data, target)

@@ -41,6 +41,18 @@ def rescale(values: Array, multiplier: Any, shift: Any, double_round: bool) -> I
     return wide
 
 
+def unpacked(weights: Array, count: int) -> Array:
+    """Weights of 4 bits, two in a byte along the last dimension, the lower bits first.
+
+    Args:
+        weights: int8.
+        count: of weights in a row.
+    """
+    low = np.left_shift(weights, 4) >> 4
+    pairs = np.stack((low, weights >> 4), axis=-1)
+    return pairs.reshape(*weights.shape[:-1], -1)[..., :count]
+
+
 def saturated(values: Int64Array) -> Int64Array:
     """Values limited to 32 bits."""
     return np.clip(values, INT32_MIN, INT32_MAX)

@@ -43,7 +43,7 @@ def cost_of(step: Step, target: Target) -> Cost:
     if isinstance(work, Transfer):
         return transfer_cost(work.size, _bursts(work.dram, target), target, is_load=work.is_load)
     if isinstance(work, Multiply):
-        elements = ElementBytes(input=work.read.map.element_bytes, weights=work.weights.width)
+        elements = ElementBytes(work.read.map.element_bytes, weights=work.weights.width, packed=work.is_packed)
         return multiply_cost(work.positions, work.read.taps.count, work.inner, work.outer, target, elements)
     rows, columns, channels = work.output.shape
     if isinstance(work, Transpose):

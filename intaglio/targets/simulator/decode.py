@@ -169,12 +169,19 @@ def _multiply(operands: Operands, state: State, target: Target) -> Work:
     weights = state["weights"]
     size = weights["element_bytes"]
     _check_even(size, "weights", weights, "base", "tap_stride", "row_stride")
+    packed = bool(weights["packed"])
+    if packed and size > 1:
+        raise ProgramError(
+            "weights of 4 bits are packed in bytes", hint="set element_bytes of matrix.weights to 1, or packed to 0"
+        )
+    columns = -(-outer // 2) if packed else outer
     strides = (weights["tap_stride"], weights["row_stride"], size)
-    tile = Lattice(weights["base"], (read.taps.count, inner, outer), strides, size)
+    tile = Lattice(weights["base"], (read.taps.count, inner, columns), strides, size)
     zero_points = (weights["input_zero_point"], weights["zero_point"])
     if any(zero_points) and max(size, read.map.element_bytes) > 1:
         raise ProgramError(f"elements of two bytes have the zero point 0, got {max(zero_points, key=abs)}")
-    return Multiply(read, tile, operands["accumulator"], bool(operands["accumulate"]), zero_points)
+    accumulate = bool(operands["accumulate"])
+    return Multiply(read, tile, outer, packed, operands["accumulator"], accumulate, zero_points)
 
 
 def _output(state: State, channels: int) -> Lattice:

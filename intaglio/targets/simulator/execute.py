@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from intaglio.numerics.tables import lookup_int16
-from intaglio.targets.simulator.arithmetic import INT32_MAX, add_narrow, add_wide, operand, rescale, saturated
+from intaglio.targets.simulator.arithmetic import INT32_MAX, add_narrow, add_wide, operand, rescale, saturated, unpacked
 from intaglio.targets.simulator.geometry import Lattice, WindowRead
 from intaglio.targets.simulator.products import (
     EXACT_TERMS,
@@ -220,7 +220,7 @@ class Executor:
         zero_point, weights_zero_point = work.zero_points
         reusable = len(parts) == 1 and self._patches_of == made
         self._patches_of = made if len(parts) == 1 else None
-        overwrite, samples = not work.accumulate, self._samples
+        overwrite, samples, packed = not work.accumulate, self._samples, work.is_packed
         summed = np.int64 if work.is_wide else np.int32
         wrap = wrapping(rows.dtype, is_wide=work.is_wide)
 
@@ -233,7 +233,8 @@ class Executor:
                     np.copyto(matrix, patch, casting="unsafe")
                     if zero_point:
                         np.subtract(matrix, zero_point, out=matrix)
-                weights = tile.astype(kind).reshape(samples, 1, terms, outer)
+                values_of = unpacked(tile, outer) if packed else tile
+                weights = values_of.astype(kind).reshape(samples, 1, terms, outer)
                 if weights_zero_point:
                     weights -= weights_zero_point
                 for values, product in blocks:

@@ -51,10 +51,14 @@ class Transfer:
 
 @dataclass(frozen=True)
 class Multiply:
-    """`matrix.multiply`; `weights` has dimensions tap, inner, outer. It is wide when an operand has two bytes."""
+    """`matrix.multiply`; `weights` has dimensions tap, inner, outer (half of it where weights are packed)."""
 
     read: WindowRead
     weights: Lattice
+    outer: int
+    """Columns of a weight tile."""
+    is_packed: bool
+    """Whether weights have 4 bits, two in a byte."""
     accumulator: int
     accumulate: bool
     zero_points: tuple[int, int] = (0, 0)
@@ -69,11 +73,6 @@ class Multiply:
     def inner(self) -> int:
         """Rows of a weight tile."""
         return self.weights.shape[1]
-
-    @property
-    def outer(self) -> int:
-        """Columns of a weight tile."""
-        return self.weights.shape[2]
 
     @property
     def is_wide(self) -> bool:
