@@ -29,11 +29,13 @@ if TYPE_CHECKING:
         int16_quantization,
         quantization_scheme,
     )
+    from intaglio.passes.partition.backends import Backend
     from intaglio.phases import CompileOptions
     from intaglio.precision import Precision
     from intaglio.runtime.session import Session
 
 __all__ = [
+    "Backend",
     "CalibrationMethod",
     "CompileOptions",
     "Network",
@@ -51,6 +53,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Backend": "passes.partition.backends",
     "CalibrationMethod": "params",
     "CompileOptions": "phases",
     "Network": "network",
