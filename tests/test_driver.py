@@ -34,6 +34,20 @@ def samples(count: int = 8) -> Iterator[dict[str, Array]]:
         yield from ({"input": image} for image in archive["input"][:count])
 
 
+def test_partitioning_lets_the_user_choose() -> None:
+    model = network().quantize(list(samples()))
+    places = {place.name: place for place in driver.partitioning()(model).placement if place.computes}
+    assert places[GEMM].device == "accelerator"
+    chosen = driver.partitioning(index_to_backend={GEMM: ig.Backend.HOST})(model)
+    (gemm,) = (place for place in chosen.placement if place.name == GEMM and place.computes)
+    assert gemm.device == "host" and "choice of the host" in str(gemm.reason)
+    assert [boundary.tensors for boundary in chosen.boundaries.regions] == [2]
+    # Operations are counted in program order, without constants.
+    index = [op.name for op in model if op.name not in ("nn.constant", "func.return")].index("nn.dense")
+    by_index = driver.partitioning(index_to_backend={index: "apu"})(model)
+    assert by_index.placement == chosen.placement
+
+
 def labelled(count: int = 60) -> list[dict[str, Any]]:
     with np.load(EXAMPLE / "evaluation.npz") as archive:
         return [{"input": archive["input"][k], "label": archive["label"][k]} for k in range(count)]
