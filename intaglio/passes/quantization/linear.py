@@ -10,7 +10,8 @@ from its largest weight, with two exceptions:
   Nor is a bias finer than the smallest normal float32, nor a scale larger than the largest; a bias beyond even that
   saturates.
 - A channel whose weights are all zero has no scale of its own. It gets one at which the bias (or a step of the
-  result, if larger) is 2^20, so that the result is the bias, exactly rounded.
+  result, if larger) is 2^20, so that the result is the bias, exactly rounded. What of the bias is beyond the result's
+  range is cut off first: the result would saturate, and a multiplier has its limits.
 """
 
 from __future__ import annotations
@@ -75,10 +76,13 @@ def quantize_linear(
     """
     bias_bits = accumulator_type(source).width.data
     scales = choose_weight_scales(weight, 0 if per_channel else None, weight_bits)
-    magnitudes = np.abs(np.zeros(len(weight)) if bias is None else bias.astype(np.float64))
-    largest = magnitudes if per_channel else magnitudes.max(initial=0.0)
     rows = np.any(weight, axis=tuple(range(1, weight.ndim)))
     empty = ~rows if per_channel else not rows.any()
+    if bias is not None and result is not None:
+        lowest, highest = (result.scale * (end - result.zero_point) for end in (result.storage_min, result.storage_max))
+        bias = np.where(empty, np.clip(bias.astype(np.float64), lowest, highest), bias)
+    magnitudes = np.abs(np.zeros(len(weight)) if bias is None else bias.astype(np.float64))
+    largest = magnitudes if per_channel else magnitudes.max(initial=0.0)
     step = source.scale if result is None else result.scale
     scales = np.where(empty, np.maximum(largest, step) / (source.scale * _EMPTY_CHANNEL_STEPS), scales)
     needed = largest / BIAS_LIMITS[bias_bits] / source.scale
