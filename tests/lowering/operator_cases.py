@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from xdsl.dialects.builtin import ModuleOp, StringAttr, TensorType, i8
+from xdsl.dialects.builtin import ModuleOp, StringAttr, TensorType
 from xdsl.ir import SSAValue
 
 from intaglio.dialects import isa, nn
@@ -25,6 +25,8 @@ from intaglio.passes.base import get_pass
 from intaglio.phases import PHASES, CompileOptions, phase_index
 from intaglio.targets.simulator import Program
 from intaglio.targets.target import load_target
+from tests.lowering.test_movement import FAMILIES as MOVEMENT
+from tests.lowering.test_reshaping_layers import FAMILIES as RESHAPING
 
 Builder = Any
 """`RegionBuilder` of the folder above."""
@@ -81,7 +83,8 @@ def binary(kind: type[nn.ElementwiseOp]) -> Family:
         if b.number(0, 2):
             other = b.input(*shape)
         else:
-            other = b.constant(b.rng.integers(-128, 128, shape).astype(np.int8), b.activation(), i8)
+            element = b.activation()
+            other = b.constant(b.stored(element, *shape), element, element.storage_type)
         swapped = kind is not nn.SubOp and b.number(0, 1)
         return b.binary(kind, *((other, source) if swapped else (source, other)))
 
@@ -112,7 +115,7 @@ def _table(kind: type[nn.ActivationOp]) -> Family:
     return unary(make)
 
 
-FAMILIES: dict[str, Family] = {
+IN_16_BITS: dict[str, Family] = {
     "conv2d": lambda b: b.conv2d(image(b), channels(b)),
     "pointwise": lambda b: b.conv2d(image(b), channels(b), kernel=(1, 1), pads=(0, 0, 0, 0)),
     "grouped": grouped,
@@ -128,10 +131,21 @@ FAMILIES: dict[str, Family] = {
     "clip": unary(
         lambda source, result, b: nn.ClipOp(source, result, nn.ClampAttr.of(-0.5, float(b.rng.uniform(0, 6))))
     ),
-    **{kind.name.removeprefix("nn."): _table(kind) for kind in nn.TABLE_OPS},
+    **{kind.name.removeprefix("nn."): _table(kind) for kind in nn.TABLE_OPS if kind is not nn.LogOp},
     "reshape": reshape,
+    "requantize": lambda b: b.requantized(tensor(b)),
 }
-"""By operation, convolutions by how they are computed."""
+"""By operation, convolutions by how they are computed; all of these can have 16 bits."""
+
+FAMILIES: dict[str, Family] = {**IN_16_BITS, "log": _table(nn.LogOp), **MOVEMENT, **RESHAPING}
+"""All operations."""
+
+WIDTHS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "a8w8": ((8,), (8,)),
+    "a16w8": ((16,), (8,)),
+    "a16w16": ((16,), (16,)),
+}
+"""Bits of activations and of weights."""
 
 
 def simulated(module: ModuleOp, scratchpad: int | None = None) -> Program:
