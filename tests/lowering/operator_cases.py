@@ -115,6 +115,9 @@ def _table(kind: type[nn.ActivationOp]) -> Family:
     return unary(make)
 
 
+_IN_8_BITS = (nn.LogOp, nn.ReciprocalOp)
+"""The accelerator has no logarithm of 16 bits, and a reciprocal is too steep for a table at most random scales."""
+
 IN_16_BITS: dict[str, Family] = {
     "conv2d": lambda b: b.conv2d(image(b), channels(b)),
     "pointwise": lambda b: b.conv2d(image(b), channels(b), kernel=(1, 1), pads=(0, 0, 0, 0)),
@@ -131,13 +134,18 @@ IN_16_BITS: dict[str, Family] = {
     "clip": unary(
         lambda source, result, b: nn.ClipOp(source, result, nn.ClampAttr.of(-0.5, float(b.rng.uniform(0, 6))))
     ),
-    **{kind.name.removeprefix("nn."): _table(kind) for kind in nn.TABLE_OPS if kind is not nn.LogOp},
+    **{kind.name.removeprefix("nn."): _table(kind) for kind in nn.TABLE_OPS if kind not in _IN_8_BITS},
     "reshape": reshape,
     "requantize": lambda b: b.requantized(tensor(b)),
 }
 """By operation, convolutions by how they are computed; all of these can have 16 bits."""
 
-FAMILIES: dict[str, Family] = {**IN_16_BITS, "log": _table(nn.LogOp), **MOVEMENT, **RESHAPING}
+FAMILIES: dict[str, Family] = {
+    **IN_16_BITS,
+    **{kind.name.removeprefix("nn."): _table(kind) for kind in _IN_8_BITS},
+    **MOVEMENT,
+    **RESHAPING,
+}
 """All operations."""
 
 WIDTHS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
