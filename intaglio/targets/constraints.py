@@ -52,6 +52,9 @@ IN_16_BITS: tuple[type[Operation], ...] = (
     *(kind for kind in nn.TABLE_OPS if kind is not nn.LogOp),
     nn.MaxPool2dOp,
     nn.AvgPool2dOp,
+    nn.ReduceSumOp,
+    nn.ReduceMeanOp,
+    nn.ReduceMaxOp,
     nn.ReshapeOp,
     *MOVEMENT,
     quant.RequantizeOp,
@@ -61,7 +64,7 @@ IN_16_BITS: tuple[type[Operation], ...] = (
 LARGEST_DIMENSION = 65_535
 LARGEST_ROW_BYTES = (1 << 20) - 1
 LARGEST_STEP = 255
-MOST_TAPS = 65_536
+MOST_TAPS = 65_535
 LARGEST_DEPTH = 32_768
 LARGEST_WIDE_DEPTH = 65_536
 MOST_BOXES = 4_096
@@ -249,7 +252,7 @@ def row_size(op: Operation, target: Target) -> str | None:
 
 @_constraint(nn.Conv2dOp, nn.ConvTranspose2dOp, nn.PoolOp)
 def kernel_size(op: Operation, target: Target) -> str | None:
-    """Kernels have at most 65536 elements."""
+    """Kernels have at most 65535 elements."""
     kernel = _kernel_of(op)
     return None if math.prod(kernel) <= MOST_TAPS else f"kernel {list(kernel)}"
 

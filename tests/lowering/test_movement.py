@@ -52,15 +52,15 @@ def concatenated(b: Builder) -> SSAValue:
     first = some_input(b)
     shape = list(first.type.get_shape())
     axis = b.number(0, len(shape) - 1)
-    values = [first]
+    values, element = [first], first.type.get_element_type()
     for _ in range(b.number(1, 3)):
         shape[axis] = b.number(1, 9)
         kind = b.number(0, 3)
         if kind == 0:
-            stored = b.rng.integers(-128, 128, shape).astype(np.int8)
-            values.append(b.constant(stored, first.type.get_element_type(), i8))
+            values.append(b.constant(b.stored(element, *shape), element, element.storage_type))
         elif kind == 1:
-            values.append(b.constant(np.full(shape, b.number(-128, 127), np.int8), first.type.get_element_type(), i8))
+            dtype = np.int8 if element.storage_type == i8 else np.int16
+            values.append(b.constant(np.full(shape, b.number(-128, 127), dtype), element, element.storage_type))
         else:
             argument = b.block.insert_arg(shaped(first, tuple(shape)), len(b.block.args))
             values.append(argument)
@@ -125,6 +125,14 @@ def test_single_operations(family: str, target: str, regions: Any) -> None:
         builder = regions.builder(seed, len(family), TARGETS.index(target))
         module = builder.module(FAMILIES[family](builder), target=target)
         regions.check_all_levels(module)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_values_of_16_bits(family: str, regions: Any) -> None:
+    for seed in SEEDS:
+        builder = regions.builder(seed, len(family), bits=(16,))
+        module = builder.module(FAMILIES[family](builder), target=TARGETS[seed % len(TARGETS)])
+        regions.check_all_levels(module, 3_000 if seed % 2 else None)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -85,6 +85,16 @@ def test_single_operations(family: str, target: str, regions: Any) -> None:
         regions.check_all_levels(builder.module(FAMILIES[family](builder), target=target))
 
 
+@pytest.mark.parametrize("bits", [(16,), (8, 16)])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_operations_on_16_bits(family: str, bits: tuple[int, ...], regions: Any) -> None:
+    # The smallest of 16 bits is the host's.
+    families = {**FAMILIES, "extremes": lambda b: reduced(b, nn.ReduceMaxOp)}
+    for seed in SEEDS:
+        builder = regions.builder(seed, len(family), bits=bits, weight_bits=(8, 16))
+        regions.check_all_levels(builder.module(families[family](builder), target=TARGETS[seed % len(TARGETS)]))
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("scratchpad", [20_000, 60_000])
 def test_tensors_that_do_not_stay(family: str, scratchpad: int, regions: Any) -> None:

@@ -170,6 +170,7 @@ def test_a_violation_names_the_constraint_and_the_values(name: str):
         elementwise("sub", (3, 4), (), (3, 4)),
         ([t(4, kind=Q16)], f"nn.tanh %a : ({t(4, kind=Q16)}) -> {t(4)}"),
         ([t(3, 4), t(4, kind=Q16)], binary("add", t(3, 4), t(4, kind=Q16), t(3, 4, kind=Q16))),
+        ([t(4, kind=Q16)], f"nn.reduce_max %a axes [0] : ({t(4, kind=Q16)}) -> {t(1, kind=Q16)}"),
         ([t(4)], f"quant.requantize %a : {t(4)} to {t(4, kind=Q16)}"),
         (
             [t(1, 40_000, kind=Q16), t(1, 40_000, kind=W16)],
