@@ -40,7 +40,7 @@ SCHEDULE = "npu.schedule"
 _SHARES = (16, 15, 14, 13, 12, 10, 8, 6, 4, 2)
 """Sixteenths of the scratchpad to plan with, tried until addresses can be found for all buffers."""
 
-_TOLERATED_TRAFFIC = 1.05
+_TOLERATED_TRAFFIC = 1.04
 """By how much traffic may grow when less than all of the scratchpad is planned with."""
 
 

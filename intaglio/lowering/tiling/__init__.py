@@ -5,7 +5,9 @@
 | `geometry` | windows, blocks of output positions, and the input regions they need |
 | `layers` | what the accelerator has to know of each operation |
 | `network` | a region function as layers and the tensors between them |
-| `residency` | which tensors stay in the scratchpad, and the blocks in which the others are streamed |
+| `fusion` | sums taken together with the convolution before them |
+| `residency`, `cascades` | which tensors stay in the scratchpad, and which layers are computed stripe by stripe |
+| `blocks` | the blocks in which tensors that do not stay are streamed |
 | `packing` | constants in the order in which the machine reads them |
 | `emitter` | buffers, constants, transfers, and views of tensors in the scratchpad |
 | `matrix`, `vector` | the tasks of one layer, by family |

@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from intaglio.lowering.tiling.fusion import MatrixSumLayer
 from intaglio.lowering.tiling.geometry import divide_up
 from intaglio.lowering.tiling.layers import Layer, MatrixLayer, Source, Tensor
 
@@ -56,7 +57,7 @@ def needed_rows(layer: Layer, source: Source, rows: Rows) -> Rows:
     height = source.shape[1]
     if height == 1:
         return 0, 1
-    return layer.window.y.reach(*rows, height)
+    return layer.window_of(source).y.reach(*rows, height)
 
 
 def internal_tensors(layers: Sequence[Layer], first: int) -> set[Tensor]:
@@ -167,7 +168,8 @@ def stripe_costs(
                 size = (end - start) * row_bytes[layer.output]
                 sizes[layer.output] = max(sizes.get(layer.output, 0), size)
             if isinstance(layer, MatrixLayer) and end > start:
-                tiles = divide_up((end - start) * layer.shape[2], tile_rows)
+                largest = min(tile_rows, layer.tile_positions) if isinstance(layer, MatrixSumLayer) else tile_rows
+                tiles = divide_up((end - start) * layer.shape[2], largest)
                 fills += tiles * divide_up(layer.shape[3], array_size)
     images = layers[-1].shape[0]
     return StripeCosts(sizes, copied * images, fills * images)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -11,11 +11,13 @@ from xdsl.ir import Attribute, Operation, SSAValue
 
 from intaglio.dialects import npu
 from intaglio.dialects.weights import constant_attr
-from intaglio.lowering.tiling.geometry import Block, Shape
+from intaglio.lowering.tiling.geometry import Block, Shape, divide_up
 from intaglio.lowering.tiling.layers import Array
 
 UNIT = UnitAttr()
 _PIECE_BYTES = 16_384
+_PIECES = 4
+"""In how many parts a region is loaded, so that work on the first rows can start before the last have come."""
 _LARGEST_LOAD = 1 << 22
 
 
@@ -119,14 +121,18 @@ class Emitter:
 
     def load_whole(self, source: SSAValue, target: SSAValue, size: int) -> None:
         """Load a whole tensor, in pieces, so that work on the first rows can start before the last have come."""
-        piece = max(_PIECE_BYTES, -(-size // 4 // 64) * 64)
+        piece = max(_PIECE_BYTES, -(-size // _PIECES // 64) * 64)
         for start in range(0, size, piece):
             self.load(source, target, npu.Transfer(start, start, min(piece, size - start)))
 
     def load_region(self, source: SSAValue, shape: Shape, region: Block, element_bytes: int = 1) -> View:
-        """Load a part of a tensor into a new buffer without gaps."""
+        """Load a part of a tensor, row by row in pieces, into a new buffer without gaps."""
         buffer = self.allocate(region.elements * element_bytes)
-        self.load(source, buffer, _transfer(shape, region, element_bytes))
+        row = region.columns * region.channels * element_bytes
+        rows = max(divide_up(_PIECE_BYTES, row), divide_up(region.rows, _PIECES))
+        for first in range(0, region.rows, rows):
+            part = replace(region, y0=region.y0 + first, y1=min(region.y0 + first + rows, region.y1))
+            self.load(source, buffer, _transfer(shape, part, element_bytes, first * row))
         return compact_view(buffer, region, element_bytes)
 
     def store_region(self, view: View, target: SSAValue, shape: Shape, phases: int = 1) -> None:
@@ -164,8 +170,8 @@ def resident_view(buffer: SSAValue, shape: Shape, region: Block, element_bytes: 
     return View(buffer, offset, row, column, whole_rows, row - first, element_bytes)
 
 
-def _transfer(shape: Shape, region: Block, element_bytes: int) -> npu.Transfer:
-    """From a region of a tensor to a buffer of its own."""
+def _transfer(shape: Shape, region: Block, element_bytes: int, at: int = 0) -> npu.Transfer:
+    """From a region of a tensor to a buffer, from its byte `at` on."""
     _, height, width, channels = shape
     column, part = channels * element_bytes, region.channels * element_bytes
     start = ((region.n * height + region.y0) * width + region.x0) * column + region.c0 * element_bytes
@@ -173,9 +179,9 @@ def _transfer(shape: Shape, region: Block, element_bytes: int) -> npu.Transfer:
     if region.channels == channels:
         size = region.elements * element_bytes
         if region.columns == width and size <= _LARGEST_LOAD:
-            return npu.Transfer(start, 0, size)
-        return npu.Transfer(start, 0, run, region.rows, row, run)
-    return npu.Transfer(start, 0, part, region.columns, column, part, region.rows, row, run)
+            return npu.Transfer(start, at, size)
+        return npu.Transfer(start, at, run, region.rows, row, run)
+    return npu.Transfer(start, at, part, region.columns, column, part, region.rows, row, run)
 
 
 def _phased(shape: Shape, region: Block, phases: int, element_bytes: int) -> npu.Transfer:

@@ -83,19 +83,29 @@ class Layer(ABC):
     works_by_rows: ClassVar[bool] = True
     """Whether some rows of the output need some rows of each source, those under the window."""
 
+    def window_of(self, source: Source) -> Window:
+        """The window through which the layer reads a source."""
+        return self.window
+
+    def splits(self, source: Source) -> bool:
+        """Whether a block of some channels reads only these of a source."""
+        return self.splits_channels
+
     def region(self, source: Source, block: Block) -> Block:
         """The part of a source that a block of the output needs; dimensions of size 1 are broadcast."""
         images, rows, columns, channels = source.shape
-        y0, y1 = self.window.y.reach(block.y0, block.y1, rows) if rows > 1 else (0, 1)
-        x0, x1 = self.window.x.reach(block.x0, block.x1, columns) if columns > 1 else (0, 1)
-        c0, c1 = (block.c0, block.c1) if self.splits_channels and channels > 1 else (0, channels)
+        window = self.window_of(source)
+        y0, y1 = window.y.reach(block.y0, block.y1, rows) if rows > 1 else (0, 1)
+        x0, x1 = window.x.reach(block.x0, block.x1, columns) if columns > 1 else (0, 1)
+        c0, c1 = (block.c0, block.c1) if self.splits(source) and channels > 1 else (0, channels)
         return Block(block.n if images > 1 else 0, y0, y1, x0, x1, c0, c1)
 
     def region_bytes(self, source: Source, size: BlockSize) -> int:
         """The largest number of bytes that a block of some size needs of a source."""
         _, rows, columns, channels = source.shape
-        needed = self.window.y.span(size.rows, rows) * self.window.x.span(size.columns, columns)
-        needed *= min(size.channels, channels) if self.splits_channels else channels
+        window = self.window_of(source)
+        needed = window.y.span(size.rows, rows) * window.x.span(size.columns, columns)
+        needed *= min(size.channels, channels) if self.splits(source) else channels
         return needed * source.tensor.element_bytes
 
     def row_bytes(self, source: Source) -> int:
@@ -204,8 +214,8 @@ class MatrixLayer(LinearLayer):
         # Padding behind the image alone leaves the window pointwise, but there are more positions than are read.
         if not self.needs_no_neighbours or self.groups != 1 or self.phases != (1, 1):
             return self
-        sources = tuple(Source(source.tensor, _positions(source.shape)) for source in self.sources)
-        return replace(self, sources=sources, shape=_positions(self.shape))
+        sources = tuple(Source(source.tensor, positions(source.shape)) for source in self.sources)
+        return replace(self, sources=sources, shape=positions(self.shape))
 
 
 @dataclass(eq=False)
@@ -308,7 +318,7 @@ class MoveLayer(Layer):
         return self
 
 
-def _positions(shape: Shape) -> Shape:
+def positions(shape: Shape) -> Shape:
     """Positions without neighbours as rows of one column."""
     return (1, math.prod(shape[:-1]), 1, shape[-1])
 

@@ -7,17 +7,23 @@ is requantized. A tile's output channels are computed `D` at a time.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from xdsl.ir import SSAValue
 
 from intaglio.dialects import npu
-from intaglio.lowering.tiling.emitter import UNIT, Emitter, View
+from intaglio.lowering.tiling.emitter import UNIT, Emitter, View, compact_view
+from intaglio.lowering.tiling.fusion import LAG, MatrixSumLayer
 from intaglio.lowering.tiling.geometry import Block, divide_up
 from intaglio.lowering.tiling.layers import MatrixLayer
 from intaglio.lowering.tiling.packing import OutputGroup, PackedWeights, Piece
+from intaglio.lowering.tiling.vector import VectorTasks
 from intaglio.targets.target import Target
+
+_WORTH_HALVING = 16
+"""Positions, for each row of the array, from which a block is two tiles: work on the first can follow at once."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,8 @@ class MatrixTasks:
     layer: MatrixLayer
     target: Target
     accumulators: Accumulators
+    _pending: deque[tuple[View, View, View, Block]] = field(default_factory=deque[tuple[View, View, View, Block]])
+    """Tiles that are to be added to another tensor: the tile, the other operand, the output, the positions."""
 
     def tiles(self, block: Block, groups: int) -> list[Block]:
         """Cut a block into tiles of output positions.
@@ -71,8 +79,12 @@ class MatrixTasks:
         """
         positions = block.rows * block.columns
         half = self.target.accumulator_rows // 2
+        if isinstance(self.layer, MatrixSumLayer):
+            half = min(half, self.layer.tile_positions)
         fill = self.target.array_rows * (self.target.fill_cycles_per_row + 1)
         wanted = round(math.sqrt(positions / (groups * fill)))
+        if positions >= _WORTH_HALVING * self.target.array_rows:
+            wanted = max(2, wanted)
         wanted = max(1, min(wanted, positions // self.target.array_rows))
         if block.columns > half:
             width = divide_up(block.columns, divide_up(block.columns, half))
@@ -81,11 +93,13 @@ class MatrixTasks:
         rows = divide_up(block.rows, divide_up(block.rows, rows))
         return list(_cut(block, rows, block.columns))
 
-    def compute(self, source: View, output: View, tile: Block, slices: Sequence[LoadedSlice], chunks: int = 1) -> None:
+    def compute(
+        self, sources: Sequence[View], output: View, tile: Block, slices: Sequence[LoadedSlice], chunks: int = 1
+    ) -> None:
         """Multiply and requantize a tile for the output groups of slices.
 
         Args:
-            source: what the tile reads.
+            sources: what the tile reads.
             output: where its results go.
             tile: the output positions.
             slices: the weights.
@@ -98,17 +112,17 @@ class MatrixTasks:
             for group, weights in groups:
                 row = self.accumulators.take(positions)
                 for index, piece in enumerate(group.pieces):
-                    self._multiply_held(source, tile, group, piece, weights, row, accumulate=index > 0)
-                self.requantize(output, tile, group, weights.buffer, group.parameters - weights.first_byte, row)
+                    self._multiply_held(sources[0], tile, group, piece, weights, row, accumulate=index > 0)
+                self._take_held(sources, output, tile, group, weights, row)
             return
         rows = [self.accumulators.take(positions) for _ in groups]
         for chunk in range(chunks):
             for (group, weights), row in zip(groups, rows, strict=True):
                 (piece,) = group.pieces
                 part = piece.columns_of(chunk, chunks, group.channels)
-                self._multiply_held(source, tile, group, part, weights, row, accumulate=chunk > 0)
+                self._multiply_held(sources[0], tile, group, part, weights, row, accumulate=chunk > 0)
         for (group, weights), row in zip(groups, rows, strict=True):
-            self.requantize(output, tile, group, weights.buffer, group.parameters - weights.first_byte, row)
+            self._take_held(sources, output, tile, group, weights, row)
 
     def _multiply_held(
         self,
@@ -124,8 +138,14 @@ class MatrixTasks:
         offset = group.weights + piece.offset - weights.first_byte
         self.multiply(source, tile, group, piece, weights.buffer, offset, row, accumulate=accumulate)
 
+    def _take_held(
+        self, sources: Sequence[View], output: View, tile: Block, group: OutputGroup, weights: LoadedSlice, row: int
+    ) -> None:
+        offset = group.parameters - weights.first_byte
+        self.take_results(sources, output, tile, group, weights.buffer, offset, row)
+
     def compute_by_pieces(
-        self, source: View, output: View, tiles: Sequence[Block], group: OutputGroup, constant: SSAValue
+        self, sources: Sequence[View], output: View, tiles: Sequence[Block], group: OutputGroup, constant: SSAValue
     ) -> None:
         """Multiply and requantize tiles for a group whose weights are too large to be loaded at once."""
         parameters = self.emitter.load_run(constant, group.parameters, group.weights)
@@ -134,8 +154,8 @@ class MatrixTasks:
             for index, piece in enumerate(group.pieces):
                 start = group.weights + piece.offset
                 buffer = self.emitter.load_run(constant, start, start + piece.size(group.channels))
-                self.multiply(source, tile, group, piece, buffer, 0, row, accumulate=index > 0)
-            self.requantize(output, tile, group, parameters, 0, row)
+                self.multiply(sources[0], tile, group, piece, buffer, 0, row, accumulate=index > 0)
+            self.take_results(sources, output, tile, group, parameters, 0, row)
 
     def multiply(
         self,
@@ -170,6 +190,42 @@ class MatrixTasks:
             accumulate=UNIT if accumulate else None,
         )
 
+    def take_results(
+        self,
+        sources: Sequence[View],
+        output: View,
+        tile: Block,
+        group: OutputGroup,
+        parameters: SSAValue,
+        parameters_offset: int,
+        row: int,
+    ) -> None:
+        """Requantize a tile's accumulators, and add what the layer adds; sums lag behind until `finish`."""
+        if not isinstance(self.layer, MatrixSumLayer):
+            self.requantize(output, tile, group, parameters, parameters_offset, row)
+            return
+        region = replace(tile, c0=group.first, c1=group.first + group.channels)
+        width = self.layer.between.element_bytes
+        view = compact_view(self.emitter.allocate(region.elements * width), region, width)
+        self.requantize(view, tile, group, parameters, parameters_offset, row)
+        self._pending.append((view, sources[1], output, region))
+        if len(self._pending) > LAG:
+            self._add()
+
+    def finish(self) -> None:
+        """Add all tiles that wait for it."""
+        while self._pending:
+            self._add()
+
+    def _add(self) -> None:
+        layer = self.layer
+        assert isinstance(layer, MatrixSumLayer)
+        result, other, output, tile = self._pending.popleft()
+        views = [other if source.tensor is layer.sources[1].tensor else result for source in layer.sum.sources]
+        location, self.emitter.location = self.emitter.location, layer.sum.location
+        VectorTasks(self.emitter, layer.sum, self.target).compute_tile(views, output, tile)
+        self.emitter.location = location
+
     def requantize(
         self, output: View, tile: Block, group: OutputGroup, parameters: SSAValue, parameters_offset: int, row: int
     ) -> None:
@@ -179,7 +235,7 @@ class MatrixTasks:
             [parameters, output.buffer],
             parameters_offset=parameters_offset,
             wide=UNIT if self.layer.parameters.is_wide else None,
-            placement=npu.PlacementAttr(self._placement(output, tile, group.first)),
+            placement=npu.PlacementAttr(self._placement(output, tile, group.first - output.region.c0)),
             window=npu.GridAttr(npu.Grid(tile.rows, tile.columns, 1, 1)),
             channels=group.channels,
             accumulator=row,

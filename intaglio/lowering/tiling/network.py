@@ -106,7 +106,7 @@ class _Reader:
             tensor.outputs.append(index)
         self._append_copies(outputs, inputs)
         self.network = Network(inputs, outputs, self._layers)
-        _set_lifetimes(self.network)
+        set_lifetimes(self.network)
 
     def _define(self, value: SSAValue, origin: SSAValue | None) -> Tensor:
         width = element_bytes_of(value)
@@ -168,7 +168,10 @@ def _location(tensor: Tensor) -> Any:
     return owner.location if isinstance(owner, Operation) else tensor.origin.location  # type: ignore[union-attr]
 
 
-def _set_lifetimes(network: Network) -> None:
+def set_lifetimes(network: Network) -> None:
+    """Find for each tensor the layers from the first to the last that needs it, and how many read it."""
+    for tensor in network.tensors:
+        tensor.uses = 0
     for tensor in network.inputs:
         tensor.first = len(network.layers)
     for index, layer in enumerate(network.layers):

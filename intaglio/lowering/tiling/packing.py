@@ -93,10 +93,16 @@ class PackedWeights:
 
     groups: tuple[OutputGroup, ...]
 
-    def slices(self, largest: int) -> list[tuple[OutputGroup, ...]]:
-        """Consecutive groups that are loaded together: about `LOAD_BYTES`, never more than `largest` if possible."""
+    def slices(self, largest: int, first: int = 0, end: int | None = None) -> list[tuple[OutputGroup, ...]]:
+        """Consecutive groups that are loaded together: about `LOAD_BYTES`, never more than `largest` if possible.
+
+        Args:
+            largest: bytes.
+            first: the first output channel.
+            end: one past the last; by default of all.
+        """
         slices: list[list[OutputGroup]] = []
-        for group in self.groups:
+        for group in (group for group in self.groups if first <= group.first and (end is None or group.first < end)):
             start = slices[-1][0].parameters if slices else 0
             if slices and slices[-1][-1].end - start < LOAD_BYTES and group.end - start <= largest:
                 slices[-1].append(group)

@@ -3,21 +3,20 @@
 All tensors stay at first. Where a layer then has too little room for those that it works on, it can become part of a
 cascade with its neighbours (`intaglio.lowering.tiling.cascades`), or one of the tensors that are live can be sent to
 DRAM: the one that costs the fewest transfers for each byte. Which layers form cascades is chosen by dynamic
-programming over the sequence of layers, with the cycles that transfers, copies and refills of the array cost.
+programming over the sequence of layers, with the cycles that transfers, copies and refills of the array cost, and those
+of the vector unit that the array has to wait for. A transfer costs less where work takes longer than the loads around
+it, as the port is idle then.
 
-A layer of its own with tensors in DRAM works in blocks of output rows (of columns and channels only when a row is too
-much), large enough to be few, small enough that the next block can be loaded while one is computed. Weights are held
-through all blocks when they fit, else they are loaded again for each; a cascade always holds them.
-
-The result of an elementwise layer takes the place of an operand of its size that nobody needs any more.
+A layer of its own with tensors in DRAM works in blocks (`intaglio.lowering.tiling.blocks`). The result of an
+elementwise layer takes the place of an operand of its size that nobody needs any more.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from intaglio.lowering.tiling.blocks import LARGEST_ROW_BYTES, NO_WEIGHTS, Blocks, LayerPlan, Weights, aligned
 from intaglio.lowering.tiling.cascades import (
     Stripe,
     StripeCosts,
@@ -28,7 +27,8 @@ from intaglio.lowering.tiling.cascades import (
     stripe_costs,
     stripes,
 )
-from intaglio.lowering.tiling.geometry import BlockSize, divide_up
+from intaglio.lowering.tiling.fusion import MatrixSumLayer
+from intaglio.lowering.tiling.geometry import divide_up
 from intaglio.lowering.tiling.layers import (
     ConvertLayer,
     CopyLayer,
@@ -40,47 +40,22 @@ from intaglio.lowering.tiling.layers import (
 )
 from intaglio.lowering.tiling.network import Network
 
-ALIGNMENT = 64
-"""Of buffers, in bytes: the bursts of DRAM."""
-
-LARGEST_BLOCK = 32_768
-"""Rows or columns of a block, which instructions can count."""
-
-LARGEST_ROW_BYTES = (1 << 20) - 1
-"""Bytes of a row that the address generators can count."""
-
-_WORTHWHILE_POSITIONS = 256
-"""Output positions below which a block is all overhead, unless they are many bytes."""
-
 _LONGEST_CASCADE = 16
 """Most layers of a cascade."""
+
+_NEAR = 8
+"""Layers before and after a layer whose loads compete with its transfers."""
+
+_HIDDEN_PRICE = 0.35
+"""Cycles that a cycle costs which others hide: conflicts over banks, room for what is in transit, imperfect overlap.
+
+Lower prices send more to DRAM than better schedules gain by it.
+"""
 
 _WORTHWHILE_ROWS = 2
 """Stripes of fewer rows are only made when there is no room for more."""
 
 _ELEMENTWISE = (SumLayer, ProductLayer, ConvertLayer, TableLayer)
-
-
-@dataclass(frozen=True)
-class Weights:
-    """The constants of a layer, as far as planning is concerned."""
-
-    total: int
-    """Bytes in all."""
-
-    largest: int
-    """Most bytes that are needed at once."""
-
-
-@dataclass(frozen=True)
-class LayerPlan:
-    """How a layer is computed."""
-
-    size: BlockSize
-    """Its blocks."""
-
-    holds_constants: bool
-    """Whether its constants are loaded once, before the first block."""
 
 
 @dataclass(frozen=True)
@@ -120,11 +95,6 @@ class Plan:
     """Results that take the place of an operand, each with the operand."""
 
 
-def aligned(size: int) -> int:
-    """A size rounded up to the alignment of buffers."""
-    return divide_up(size, ALIGNMENT) * ALIGNMENT
-
-
 @dataclass(frozen=True)
 class Machine:
     """What planning has to know of the accelerator."""
@@ -143,6 +113,7 @@ def plan_network(
     network: Network,
     images: Mapping[Layer, Layer],
     weights: Mapping[Layer, Weights],
+    cycles: Mapping[Layer, tuple[int, int]],
     capacity: int,
     machine: Machine,
 ) -> Plan:
@@ -152,22 +123,46 @@ def plan_network(
         network: the layers.
         images: each layer with the shapes of images.
         weights: of the layers that have constants.
+        cycles: of each layer's work.
         capacity: bytes of the scratchpad to use.
         machine: the accelerator.
     """
-    planner = _Planner(network, images, weights, capacity, machine)
-    planner.choose_cascades()
-    planner.evict()
+    planner = _Planner(network, images, weights, cycles, capacity, machine)
+    planner.choose_groups()
     cascades = planner.cascades()
+    inside = {tensor for cascade in cascades for tensor in cascade.internal}
     return Plan(
-        frozenset(planner.resident - {tensor for cascade in cascades for tensor in cascade.internal}),
+        frozenset(tensor for tensor in network.tensors if tensor not in planner.gone and tensor not in inside),
         tuple(planner.plan(index) for index in range(len(network.layers))),
         cascades,
         planner.aliases(cascades),
     )
 
 
-_NO_WEIGHTS = Weights(0, 0)
+@dataclass(frozen=True)
+class _State:
+    """A way to compute the first layers."""
+
+    cost: float
+    gone: frozenset[Tensor]
+    """What does not stay."""
+
+    previous: _State | None = None
+    first: int = 0
+    """The first layer of the last group."""
+
+
+def _prices(
+    layers: Sequence[Layer], weights: Mapping[Layer, Weights], cycles: Mapping[Layer, tuple[int, int]], machine: Machine
+) -> list[float]:
+    """For each layer, what a cycle of the DRAM port costs: little where work takes longer than the loads around it."""
+    loads = [weights.get(layer, NO_WEIGHTS).total / machine.dram_bytes_per_cycle for layer in layers]
+    prices: list[float] = []
+    for index in range(len(layers)):
+        near = range(max(0, index - _NEAR), min(len(layers), index + _NEAR + 1))
+        work = max(1, sum(max(cycles[layers[other]]) for other in near))
+        prices.append(min(1.0, max(_HIDDEN_PRICE, sum(loads[other] for other in near) / work)))
+    return prices
 
 
 class _Planner:
@@ -176,6 +171,7 @@ class _Planner:
         network: Network,
         images: Mapping[Layer, Layer],
         weights: Mapping[Layer, Weights],
+        cycles: Mapping[Layer, tuple[int, int]],
         capacity: int,
         machine: Machine,
     ) -> None:
@@ -184,7 +180,8 @@ class _Planner:
         self._weights = weights
         self._capacity = capacity
         self._machine = machine
-        self.resident = {tensor for tensor in network.tensors if _can_stay(tensor, network.layers)}
+        self.gone = _which_cannot_stay(network)
+        self.blocks = Blocks(weights, capacity, machine.array_size, self.gone)
         self._live: list[list[Tensor]] = [[] for _ in network.layers]
         for tensor in network.tensors:
             for index in range(tensor.first, tensor.last + 1):
@@ -192,6 +189,8 @@ class _Planner:
                     self._live[index].append(tensor)
         self._replaced = _replaceable_operands(network.layers)
         self._groups = [(index, index) for index in range(len(network.layers))]
+        self._cycles = cycles
+        self._prices = _prices(self._layers, weights, cycles, machine)
         self._stripes: dict[tuple[int, int, int], tuple[Sequence[Stripe], StripeCosts]] = {}
 
     def room(self, first: int, last: int, stripes: Sequence[Stripe] = ()) -> int:
@@ -201,7 +200,7 @@ class _Planner:
             tensor: None
             for index in range(first, last + 1)
             for tensor in self._live[index]
-            if tensor in self.resident and tensor not in internal
+            if tensor not in self.gone and tensor not in internal
         }
         used = sum(aligned(tensor.size) for tensor in live)
         for index in range(first, last + 1):
@@ -212,7 +211,7 @@ class _Planner:
     def _takes_place(self, index: int, first: int, last: int, internal: set[Tensor], stripes: Sequence[Stripe]) -> bool:
         """Whether a layer's result takes the place of an operand."""
         operand, result = self._replaced.get(index), self._layers[index].output
-        if operand is None or not {operand, result} <= self.resident - internal:
+        if operand is None or any(tensor in self.gone or tensor in internal for tensor in (operand, result)):
             return False
         return first == last or overwrites_safely(self._images[first : last + 1], stripes, index - first, operand)
 
@@ -230,49 +229,102 @@ class _Planner:
     def _internal(self, first: int, last: int) -> set[Tensor]:
         return internal_tensors(self._images[first : last + 1], first) if last > first else set()
 
-    def choose_cascades(self) -> None:
-        """Group the layers such that transfers, copies and refills cost the fewest cycles."""
-        single = [self._single_cost(index) for index in range(len(self._layers))]
-        best: list[tuple[float, int]] = [(0.0, 0)]
-        for end in range(1, len(self._layers) + 1):
-            options = [(best[end - 1][0] + single[end - 1], end - 1)]
-            for start in range(end - 2, max(-1, end - 1 - _LONGEST_CASCADE), -1):
-                if not is_striped(self._images[start:end]):
+    def choose_groups(self) -> None:
+        """Group the layers such that transfers, copies and refills cost the fewest cycles.
+
+        Dynamic programming over the sequence: of all ways to compute the first layers the cheapest is kept, with the
+        tensors that it sends to DRAM. A cascade is considered only where its layers one by one cost something.
+        """
+        count = len(self._layers)
+        best: list[_State | None] = [_State(0.0, frozenset(self.gone)), *[None] * count]
+        for first in range(count):
+            state = best[first]
+            assert state is not None
+            self._restore(state.gone)
+            alone, gone_alone = 0.0, state.gone
+            for last in range(first, min(first + _LONGEST_CASCADE, count)):
+                if last > first and not is_striped(self._images[first : last + 1]):
                     break
-                if any(single[start:end]) and (cost := self._cascade_cost(start, end - 1)) is not None:
-                    options.append((best[start][0] + cost, start))
-            best.append(min(options))
-        chosen: list[tuple[int, int]] = []
-        end = len(self._layers)
-        while end:
-            start = best[end][1]
-            chosen.append((start, end - 1))
-            end = start
-        self._groups = chosen[::-1]
+                self._restore(gone_alone)
+                alone += self._make_room_for_layer(last)
+                gone_alone = frozenset(self.gone)
+                cost: float | None = alone
+                if last > first:
+                    if not alone:
+                        continue
+                    self._restore(state.gone)
+                    cost = self._make_room_for_cascade(first, last, alone)
+                known = best[last + 1]
+                if cost is not None and (known is None or state.cost + cost < known.cost):
+                    best[last + 1] = _State(state.cost + cost, frozenset(self.gone), state, first)
+        self._groups.clear()
+        state, end = best[count], count
+        assert state is not None
+        self._restore(state.gone)
+        while state.previous is not None:
+            self._groups.append((state.first, end - 1))
+            state, end = state.previous, state.first
+        self._groups.reverse()
 
-    def _single_cost(self, index: int) -> float:
-        """Cycles for transfers of what has to go for a layer to have room."""
-        stays = set(self.resident)
-        self._make_room(index, index)
-        gone, self.resident = stays - self.resident, stays
-        return self._transfer_cycles(gone)
+    def _restore(self, gone: Collection[Tensor]) -> None:
+        self.gone.clear()
+        self.gone.update(gone)
 
-    def _transfer_cycles(self, gone: Iterable[Tensor]) -> float:
+    def _exposed(self, index: int) -> float:
+        """Cycles that the array and the vector unit wait for each other, as a layer has no room beside a neighbour."""
+        matrix, vector = self._cycles[self._layers[index]]
+        others = [other for other in (index - 1, index + 1) if 0 <= other < len(self._layers)]
+        if vector <= matrix or any(self.room(min(index, other), max(index, other)) >= 0 for other in others):
+            return 0.0
+        return float(min(vector - matrix, sum(self._cycles[self._layers[other]][0] for other in others)))
+
+    def _transfer_cycles(self, gone: Collection[Tensor], index: int) -> float:
         moved = sum(tensor.size * _extra_transfers(tensor) for tensor in gone)
-        return moved / self._machine.dram_bytes_per_cycle
+        return moved / self._machine.dram_bytes_per_cycle * self._prices[index]
 
-    def _cascade_cost(self, first: int, last: int) -> float | None:
-        """Cycles for transfers, copies and refills of a cascade, None if it has no room at all."""
-        stays = set(self.resident)
-        self._make_room(first, last)
-        height = self._height(first, last)
-        gone, self.resident = stays - self.resident, stays
-        if height is None:
+    def _make_room_for_cascade(self, first: int, last: int, limit: float) -> float | None:
+        """Send tensors to DRAM as long as a cascade gains by it.
+
+        Args:
+            first: its first layer.
+            last: its last layer.
+            limit: cycles from which on the cascade is of no use.
+
+        Returns:
+            Cycles that it costs beyond its work, None if it has no room or costs too much.
+        """
+        internal = self._internal(first, last)
+        live = dict.fromkeys(tensor for index in range(first, last + 1) for tensor in self._live[index])
+        victims = sorted(
+            (tensor for tensor in live if tensor not in self.gone and tensor not in internal),
+            key=lambda tensor: _extra_transfers(tensor) * tensor.size,
+        )
+        sent: list[Tensor] = []
+        found: tuple[float, frozenset[Tensor]] | None = None
+        while (moved := self._transfer_cycles(sent, last)) < limit:
+            height = self._height(first, last)
+            if height is not None:
+                cost = moved + self._stripe_cost(first, last, height)
+                if cost < limit:
+                    limit, found = cost, (cost, frozenset(self.gone))
+            if not victims:
+                break
+            sent.append(victims.pop(0))
+            self.gone.add(sent[-1])
+        if found is None:
             return None
+        self._restore(found[1])
+        return found[0]
+
+    def _stripe_cost(self, first: int, last: int, height: int) -> float:
+        """Cycles for copies, and for refills of the array as far as the vector unit does not take longer anyway."""
         _, costs = self._cut(first, last, height)
         _, whole = self._cut(first, last, self._images[last].shape[1])
         refills = (costs.fills - whole.fills) * self._machine.fill_cycles
-        return self._transfer_cycles(gone) + costs.copied / self._machine.array_size + refills + 1
+        copies = costs.copied / self._machine.array_size
+        matrix, vector = (sum(self._cycles[layer][unit] for layer in self._layers[first : last + 1]) for unit in (0, 1))
+        longer = max(matrix + refills, vector) - max(matrix, vector)
+        return copies + longer + _HIDDEN_PRICE * (refills - longer) + 1
 
     def _cut(self, first: int, last: int, height: int) -> tuple[Sequence[Stripe], StripeCosts]:
         key = (first, last, height)
@@ -287,11 +339,13 @@ class _Planner:
         """Bytes that a cascade needs, with room for so many stripes of each tensor that does not stay."""
         _, costs = self._cut(first, last, height)
         internal = self._internal(first, last)
-        sizes = [
-            aligned(size) for tensor, size in costs.sizes.items() if tensor in internal or tensor not in self.resident
-        ]
+        sizes = [aligned(size) for tensor, size in costs.sizes.items() if tensor in internal or tensor in self.gone]
         held = sum(
             aligned(self._weights[layer].total) for layer in self._layers[first : last + 1] if layer in self._weights
+        )
+        held += sum(
+            self.blocks.temporary(layer, divide_up(self._images[last].shape[1], height))
+            for layer in self._images[first : last + 1]
         )
         return held + (copies * sum(sizes) if copies > 1 else sum(sizes) + max(sizes, default=0))
 
@@ -321,180 +375,74 @@ class _Planner:
                 found.append(CascadePlan(first, layers, frozenset(self._internal(first, last)), tuple(cut)))
         return tuple(found)
 
-    def evict(self) -> None:
-        """Send tensors to DRAM until every group has room to overlap transfers and work, or at least to work."""
-        for first, last in self._groups:
-            self._make_room(first, last)
+    def _make_room_for_layer(self, index: int) -> float:
+        """Send tensors to DRAM until a layer has room to overlap transfers and work, or at least to work.
 
-    def _make_room(self, first: int, last: int) -> None:
-        if first == last:
-            for demand in (self._comfortable, self._least):
-                while (missing := demand(first) - self.room(first, first)) > 0:
-                    victim = self._cheapest(first, missing, demand)
-                    if victim is None:
-                        break
-                    self.resident.discard(victim)
-            return
-        internal = self._internal(first, last)
-        while self._height(first, last) is None:
-            live = {tensor for index in range(first, last + 1) for tensor in self._live[index]}
-            candidates = [tensor for tensor in live & self.resident if tensor not in internal]
-            if not candidates:
-                return
-            order = {tensor: number for number, tensor in enumerate(dict.fromkeys(itertools.chain(*self._live)))}
-            self.resident.discard(
-                min(candidates, key=lambda tensor: (_extra_transfers(tensor), -tensor.size, order[tensor]))
-            )
-
-    def _comfortable(self, index: int) -> int:
-        """Bytes with which a layer can overlap transfers and work."""
+        Returns:
+            Cycles that it costs beyond its work.
+        """
         layer = self._layers[index]
-        constants = self._weights.get(layer, _NO_WEIGHTS)
-        few = _small_block(layer, self._capacity // 16)
-        blocks = min(2, few.count(layer.shape)) * self._block_bytes(layer, few)
-        held = max(min(2 * constants.largest, constants.total), self._capacity // 4)
-        return blocks + min(constants.total, held)
+        before = frozenset(self.gone)
+        for demand in (self.blocks.comfortable, self.blocks.least):
+            while (missing := demand(layer) - self.room(index, index)) > 0:
+                victim = self._cheapest(index, missing, demand)
+                if victim is None:
+                    break
+                self.gone.add(victim)
+        return self._transfer_cycles(self.gone - before, index) + self._exposed(index)
 
-    def _least(self, index: int) -> int:
-        """Bytes with which a layer can work at all, if only a little at a time."""
-        layer = self._layers[index]
-        constants = self._weights.get(layer, _NO_WEIGHTS)
-        return self._block_bytes(layer, _small_block(layer, ALIGNMENT)) + constants.largest
+    def plan(self, index: int) -> LayerPlan:
+        """How a layer is computed if it is in no cascade."""
+        return self.blocks.plan(self._layers[index], self.room(index, index))
 
-    def _cheapest(self, index: int, missing: int, demand: Callable[[int], int]) -> Tensor | None:
+    def _cheapest(self, index: int, missing: int, demand: Callable[[Layer], int]) -> Tensor | None:
         """The live tensor whose eviction costs the fewest transfers for each byte of room that it gives a layer."""
         layer = self._layers[index]
         used = {source.tensor for source in layer.sources} | {layer.output}
-        best: tuple[tuple[int, int, int], Tensor] | None = None
+        best: tuple[tuple[float, int], Tensor] | None = None
         for tensor in self._live[index]:
-            if tensor not in self.resident:
+            if tensor in self.gone:
                 continue
             gain = aligned(tensor.size)
             if tensor in used:
-                before = demand(index)
-                self.resident.discard(tensor)
-                gain -= demand(index) - before
-                self.resident.add(tensor)
+                before = demand(layer)
+                self.gone.add(tensor)
+                gain -= demand(layer) - before
+                self.gone.discard(tensor)
             if gain <= 0:
                 continue
-            score = (_extra_transfers(tensor), -min(gain, missing), tensor.size)
+            score = (_extra_transfers(tensor) * tensor.size / min(gain, missing), tensor.size)
             if best is None or score < best[0]:
                 best = score, tensor
         return best[1] if best is not None else None
 
-    def _streamed(self, layer: Layer) -> Iterator[int]:
-        """Indices of the sources of a layer that do not stay, each tensor and shape once."""
-        seen = set[object]()
-        for index, source in enumerate(layer.sources):
-            if source.tensor not in self.resident and (source.tensor, source.shape) not in seen:
-                seen.add((source.tensor, source.shape))
-                yield index
 
-    def _streams(self, layer: Layer) -> bool:
-        return layer.output not in self.resident or any(True for _ in self._streamed(layer))
-
-    def _block_bytes(self, layer: Layer, size: BlockSize) -> int:
-        """Bytes of the buffers of one block."""
-        total = sum(aligned(layer.region_bytes(layer.sources[index], size)) for index in self._streamed(layer))
-        if layer.output not in self.resident and not isinstance(layer, CopyLayer):
-            total += aligned(size.rows * size.columns * size.channels * layer.output.element_bytes)
-        return total
-
-    def plan(self, index: int) -> LayerPlan:
-        """Choose blocks, and whether constants are held, such that the fewest bytes are transferred."""
-        layer = self._layers[index]
-        room, constants = self.room(index, index), self._weights.get(layer, _NO_WEIGHTS)
-        if not self._streams(layer):
-            _, rows, columns, channels = layer.shape
-            size = BlockSize(min(rows, LARGEST_BLOCK), min(columns, LARGEST_BLOCK), channels)
-            # Holding weights lets the next layer start on the first rows, at the price of room.
-            return LayerPlan(size, constants.total <= room // 2)
-        held = self._choose_size(layer, room - constants.total)
-        streamed = self._choose_size(layer, room - min(2 * constants.largest, constants.total))
-        if held is not None and streamed is not None:
-            costs = [self._traffic(layer, size) for size in (held, streamed)]
-            costs[0] += constants.total
-            costs[1] += constants.total * streamed.count(layer.shape)
-            return LayerPlan(held, True) if costs[0] <= costs[1] else LayerPlan(streamed, False)
-        if streamed is not None:
-            return LayerPlan(streamed, False)
-        size = self._choose_size(layer, room - constants.largest) or BlockSize(1, 1, self._least_channels(layer))
-        return LayerPlan(size, False)
-
-    def _traffic(self, layer: Layer, size: BlockSize) -> int:
-        """Bytes of the feature maps that blocks of a size transfer."""
-        return size.count(layer.shape) * self._block_bytes(layer, size)
-
-    @staticmethod
-    def _least_channels(layer: Layer) -> int:
-        return 1 if layer.splits_channels else layer.shape[3]
-
-    def _choose_size(self, layer: Layer, room: int) -> BlockSize | None:
-        """The largest blocks of which two fit the room; one, if two would be all overlap of windows; None if none."""
-        _, rows, columns, channels = layer.shape
-        if max(map(layer.row_bytes, layer.sources)) > LARGEST_ROW_BYTES:
-            columns = max(1, columns // 2)
-        widest = min(columns, LARGEST_BLOCK)
-        whole = BlockSize(min(rows, LARGEST_BLOCK), widest, channels)
-        if whole.count(layer.shape) == 1 and self._block_bytes(layer, whole) <= room:
-            return whole
-        overlap = max(layer.window.y.extent - layer.window.y.stride, 0)
-        for copies in (2, 1):
-            share = room // copies
-            fits = _largest(
-                whole.rows, lambda n, share=share: self._block_bytes(layer, BlockSize(n, widest, channels)) <= share
-            )
-            enough = divide_up(2 * overlap, layer.window.y.stride)
-            if fits and (copies == 1 or fits >= min(enough, rows)):
-                return BlockSize(divide_up(rows, divide_up(rows, fits)), widest, channels)
-        for share in (room // 2, room):
-            fits = _largest(widest, lambda n, share=share: self._block_bytes(layer, BlockSize(1, n, channels)) <= share)
-            if fits:
-                return BlockSize(1, fits, channels)
-        if layer.splits_channels:
-            fits = _largest(channels, lambda n: self._block_bytes(layer, BlockSize(1, 1, n)) <= room)
-            return BlockSize(1, 1, fits) if fits else None
-        return None
-
-
-def _small_block(layer: Layer, limit: int) -> BlockSize:
-    """A block of about `limit` bytes of output, or of as many positions as are worthwhile if they are fewer."""
-    _, rows, columns, channels = layer.shape
-    limit //= layer.output.element_bytes
-    if layer.splits_channels:
-        channels = min(channels, limit)
-    columns = max(1, min(columns, limit // channels))
-    enough = divide_up(_WORTHWHILE_POSITIONS, columns)
-    return BlockSize(max(1, min(rows, enough, limit // (columns * channels))), columns, channels)
-
-
-def _largest(limit: int, fits: Callable[[int], bool]) -> int:
-    """The largest number from 1 to `limit` that fits, given that all smaller ones do; 0 if none does."""
-    low, high = 0, limit
-    while low < high:
-        middle = (low + high + 1) // 2
-        if fits(middle):
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-def _can_stay(tensor: Tensor, layers: list[Layer]) -> bool:
-    """Whether a tensor may stay: constants are loaded where they are used, copies only pass through."""
-    if tensor.value is not None or any(isinstance(layer, CopyLayer) and layer.output is tensor for layer in layers):
-        return False
-    rows = [layer.row_bytes(source) for layer in layers for source in layer.sources if source.tensor is tensor]
-    return all(size <= LARGEST_ROW_BYTES for size in rows) and (tensor.uses > 0 or bool(tensor.outputs))
+def _which_cannot_stay(network: Network) -> set[Tensor]:
+    """Constants, loaded where they are used, what only passes through in copies, and rows that are too long."""
+    rows: dict[Tensor, int] = {}
+    copies = set[Tensor]()
+    for layer in network.layers:
+        if isinstance(layer, CopyLayer):
+            copies.add(layer.output)
+        for source in layer.sources:
+            rows[source.tensor] = max(rows.get(source.tensor, 0), layer.row_bytes(source))
+    return {
+        tensor
+        for tensor in network.tensors
+        if tensor.value is not None
+        or tensor in copies
+        or rows.get(tensor, 0) > LARGEST_ROW_BYTES
+        or not (tensor.uses or tensor.outputs)
+    }
 
 
 def _replaceable_operands(layers: Sequence[Layer]) -> dict[int, Tensor]:
     """For elementwise layers an operand that is needed by no later layer and has the result's size, if there is one."""
     found: dict[int, Tensor] = {}
     for index, layer in enumerate(layers):
-        if not isinstance(layer, _ELEMENTWISE):
+        if not isinstance(layer, (*_ELEMENTWISE, MatrixSumLayer)):
             continue
-        for source in layer.sources:
+        for source in layer.sources[1:] if isinstance(layer, MatrixSumLayer) else layer.sources:
             tensor = source.tensor
             whole = source.shape == layer.shape and tensor.size == layer.output.size
             if whole and tensor.last == index and tensor.value is None and not tensor.outputs:

@@ -10,9 +10,11 @@ from xdsl.ir import BlockArgument, Operation, SSAValue
 
 from intaglio.dialects import npu
 from intaglio.ir.locations import names_in
+from intaglio.lowering.tiling.blocks import LayerPlan, Weights
 from intaglio.lowering.tiling.cascades import Stripe
 from intaglio.lowering.tiling.emitter import Emitter, View, compact_view, resident_view
-from intaglio.lowering.tiling.geometry import Block
+from intaglio.lowering.tiling.fusion import MatrixSumLayer, fuse_sums
+from intaglio.lowering.tiling.geometry import Block, divide_up
 from intaglio.lowering.tiling.layers import (
     CopyLayer,
     DepthwiseLayer,
@@ -25,9 +27,9 @@ from intaglio.lowering.tiling.layers import (
 )
 from intaglio.lowering.tiling.matrix import Accumulators, LoadedSlice, MatrixTasks, largest_run, slice_run
 from intaglio.lowering.tiling.moving import MovePlace, MoveTasks
-from intaglio.lowering.tiling.network import Network
+from intaglio.lowering.tiling.network import Network, set_lifetimes
 from intaglio.lowering.tiling.packing import OutputGroup, PackedWeights, as_bytes, depthwise_bytes, pack_matrix
-from intaglio.lowering.tiling.residency import CascadePlan, LayerPlan, Machine, Plan, Weights, plan_network
+from intaglio.lowering.tiling.residency import CascadePlan, Machine, Plan, plan_network
 from intaglio.lowering.tiling.vector import Constants, VectorTasks, copy_rows, vector_layer_cycles
 from intaglio.targets.target import Target
 
@@ -50,6 +52,8 @@ class PackedNetwork:
 
 def pack_network(network: Network, target: Target, capacity: int) -> PackedNetwork:
     """Arrange the constants of all layers, in slices that are small against the `capacity` of the scratchpad."""
+    network.layers = fuse_sums(network.layers, target, capacity)
+    set_lifetimes(network)
     images = {layer.flattened(target.array_size): layer for layer in network.layers}
     network.layers = list(images)
     packed = PackedNetwork(network, target, capacity // 4, images)
@@ -73,7 +77,26 @@ def plan_of(packed: PackedNetwork, capacity: int) -> Plan:
         target.accumulator_rows // 2,
         target.dram_bytes_per_cycle,
     )
-    return plan_network(packed.network, packed.images, packed.weights, capacity, machine)
+    return plan_network(packed.network, packed.images, packed.weights, _work_cycles(packed), capacity, machine)
+
+
+def _work_cycles(packed: PackedNetwork) -> dict[Layer, tuple[int, int]]:
+    """Cycles of each layer on the matrix and on the vector unit, starts and fills left out."""
+    cycles: dict[Layer, tuple[int, int]] = {}
+    for layer in packed.network.layers:
+        matrix = vector = 0
+        if isinstance(layer, MatrixLayer):
+            positions = math.prod(layer.shape[:3])
+            matrix = positions * layer.weight.size * layer.element_bytes.steps // packed.target.macs_per_cycle
+            vector = positions * divide_up(layer.shape[3], packed.target.array_size)
+            if isinstance(layer, MatrixSumLayer):
+                vector += vector_layer_cycles(layer.sum, packed.target)
+        elif isinstance(layer, MoveLayer):
+            vector = layer.output.size // packed.target.array_size
+        elif not isinstance(layer, CopyLayer):
+            vector = vector_layer_cycles(layer, packed.target)
+        cycles[layer] = matrix, vector
+    return cycles
 
 
 def describe_plan(packed: PackedNetwork, plan: Plan) -> list[str]:
@@ -275,20 +298,24 @@ class _Scheduler:
         if plan.holds_constants:
             loaded = [self.load_slice(constant, members) for members in slices]
             chunks = self.chunks(layer)
-            for block, (source,), output in self._views(layer, plan):
+            for block, sources, output in self._views(layer, plan):
                 for tile in tasks.tiles(block, groups):
-                    tasks.compute(source, output, tile, loaded, chunks)
+                    tasks.compute(sources, output, tile, loaded, chunks)
+                tasks.finish()
             return
-        stays = layer.output in self.plan.resident and layer.sources[0].tensor in self.plan.resident
+        stays = {layer.output, *(source.tensor for source in layer.sources)} <= self.plan.resident
         if stays:
             # Nothing is streamed but weights, so each slice is loaded once for all blocks.
             views = list(self._views(layer, plan))
             for members in slices:
                 self._compute_slice(tasks, constant, members, views, groups)
+            tasks.finish()
             return
         for view in self._views(layer, plan):
-            for members in slices:
+            block = view[0]
+            for members in packed.slices(self.packed.largest_slice, block.c0, block.c1):
                 self._compute_slice(tasks, constant, members, [view], groups)
+            tasks.finish()
 
     def chunks(self, layer: MatrixLayer) -> int:
         """Into how many parts to cut the input channels of a layer, so that it can start before all have come.
@@ -321,14 +348,14 @@ class _Scheduler:
         """Compute the output channels of a slice, loading its weights, in pieces if they are too large."""
         start, end = slice_run(members)
         if end - start > self.packed.largest_slice:
-            for block, (source,), output in views:
+            for block, sources, output in views:
                 tiles = tasks.tiles(block, groups)
-                tasks.compute_by_pieces(source, output, tiles, members[0], constant)
+                tasks.compute_by_pieces(sources, output, tiles, members[0], constant)
             return
         weights = self.load_slice(constant, members)
-        for block, (source,), output in views:
+        for block, sources, output in views:
             for tile in tasks.tiles(block, groups):
-                tasks.compute(source, output, tile, [weights])
+                tasks.compute(sources, output, tile, [weights])
 
     def load_slice(self, constant: SSAValue, members: Sequence[OutputGroup]) -> LoadedSlice:
         start, end = slice_run(members)
@@ -379,7 +406,8 @@ class CascadeEmitter:
             tasks = MatrixTasks(self._emitter, layer, target, scheduler.accumulators)
             chunks = scheduler.chunks(flat)
             for tile in tasks.tiles(block, len(scheduler.packed.packed[flat].groups)):
-                tasks.compute(sources[0], output, tile, self._weights(flat), chunks)
+                tasks.compute(sources, output, tile, self._weights(flat), chunks)
+            tasks.finish()
         else:
             vector = VectorTasks(self._emitter, layer, target)
             vector.compute(sources, output, block, self._held(flat, vector, block))

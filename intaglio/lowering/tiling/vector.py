@@ -121,7 +121,11 @@ class VectorTasks:
     def compute(self, sources: list[View], output: View, block: Block, constants: Constants | None) -> None:
         """Compute a block."""
         for tile in self.tiles(block):
-            _FAMILIES[type(self.layer)](self, sources, output, tile, constants)
+            self.compute_tile(sources, output, tile, constants)
+
+    def compute_tile(self, sources: list[View], output: View, tile: Block, constants: Constants | None = None) -> None:
+        """Compute a tile by one task."""
+        _FAMILIES[type(self.layer)](self, sources, output, tile, constants)
 
     def emit(
         self,

@@ -9,7 +9,9 @@
 ```
 
 Queues execute their tasks in order, so what stands first holds up what could be done. The pass plays the program
-through with the cost model: whenever a unit is free, it takes the first task in program order that can start. A
+through with the cost model: whenever a unit is free, it takes the first task in program order that can start, unless
+another keeps both units busier (the requantization of accumulators that others wait for, a multiplication that makes no
+work for a vector unit which lags behind). A
 task of a later layer may only be taken while the buffers that it makes live early fit the scratchpad, and while
 there are accumulator rows; those are assigned anew. Transfers follow the tasks that they belong to:
 `overlap-transfers` moves them afterwards.
@@ -40,6 +42,9 @@ _ROUNDS = 20
 
 _TASKS_OF_A_SIMPLE_SUM = 2
 """One multiplication and the task that takes its result."""
+
+_LARGE_BACKLOG = 2000
+"""Cycles of the vector unit's work, a tile or two, from which on the matrix unit had better not add to it."""
 
 _WINDOW = 400
 """Tasks among which the next one is looked for."""
@@ -186,6 +191,22 @@ class _Scheduler:
         self._long_sums = [started for started in graph.sums if len(started.tasks) > _TASKS_OF_A_SIMPLE_SUM]
         self._next_long = 0
         self._held = 0
+        self._entailed = self._vector_work_behind()
+        self._backlog = 0.0
+        """Cycles of the vector unit that executed tasks of the matrix unit entail and that are still to come."""
+
+    def _vector_work_behind(self) -> list[float]:
+        """For each task of the matrix unit the cycles of the vector unit that become due with it.
+
+        A task of the vector unit becomes due with the last of those that it must follow.
+        """
+        owner = list(range(len(self._graph.tasks)))
+        entailed = [0.0] * len(owner)
+        for number in self._work:
+            if self._graph.tasks[number].QUEUE == "vector" and self._needs[number]:
+                owner[number] = owner[max(self._needs[number])]
+                entailed[owner[number]] += self._costs[number]
+        return entailed
 
     def _work_before(self, number: int) -> set[int]:
         """The tasks of the units that one must follow, directly or through transfers."""
@@ -254,6 +275,25 @@ class _Scheduler:
         return _Schedule(self._order, self._sum_rows, max(free.values()))
 
     def _choose(self, candidates: Sequence[int], free: float) -> tuple[float, int] | None:
+        """When the next task of a unit starts, and which it is.
+
+        Those are preferred, if they can start at once, that keep both units at work: on the vector unit the ones that
+        release accumulators, on the matrix unit, while the vector unit has much to do, the ones that entail little.
+        """
+        preferred = [number for number in candidates if self._is_preferred(number)]
+        if preferred and len(preferred) < len(candidates):
+            found = self._first(preferred, free)
+            if found is not None and found[0] <= free:
+                return found
+        return self._first(candidates, free)
+
+    def _is_preferred(self, number: int) -> bool:
+        task = self._graph.tasks[number]
+        if isinstance(task, npu.MatrixMultiplyOp):
+            return self._backlog > _LARGE_BACKLOG and self._entailed[number] < self._costs[number]
+        return isinstance(task, npu.RequantizeOp)
+
+    def _first(self, candidates: Sequence[int], free: float) -> tuple[float, int] | None:
         """When the first task that can start does, and which it is; in program order among those that can at once."""
         best: tuple[float, int] | None = None
         for number in sorted(candidates):
@@ -323,6 +363,7 @@ class _Scheduler:
             if self._moves[earlier]:
                 self._pull(earlier)
         self._order.append(number)
+        self._backlog += self._entailed[number] if self._graph.tasks[number].QUEUE == "matrix" else -self._costs[number]
         self._done[number] = True
         self._finish[number] = start + self._costs[number]
         while self._frontier < len(self._work) and self._done[self._work[self._frontier]]:
