@@ -109,6 +109,47 @@ class ChannelScaling:
         return self._parameters[op, index]
 
 
+class WeightRanges:
+    """What weights would range over if groups were divided; no weight is made for that."""
+
+    def __init__(self) -> None:
+        self._magnitudes: dict[Layer, Floats] = {}
+        self._rows: dict[Layer, Floats] = {}
+        self._columns: dict[Layer, Floats] = {}
+
+    def of_rows(self, source: Layer) -> Floats:
+        """The largest magnitude in the weight of each output channel."""
+        magnitudes, rows, columns_of = self._of(source)
+        return (rows * (magnitudes * columns_of).max(axis=2, keepdims=True, initial=0.0)).reshape(-1)
+
+    def of_columns(self, consumer: Layer) -> Floats:
+        """The largest magnitude in the weight that each input channel meets."""
+        magnitudes, rows, columns_of = self._of(consumer)
+        return (columns_of * (magnitudes * rows).max(axis=1, keepdims=True, initial=0.0)).reshape(-1)
+
+    def divide(self, group: ChannelGroup, factors: Floats) -> None:
+        """Divide the values of a group of layers by positive factors, one for each channel."""
+        for source in group.sources:
+            assert isinstance(source, Layer), "the weights of a normalization have no ranges here"
+            _, rows, _ = self._of(source)
+            self._rows[source] = rows / factors.reshape(rows.shape)
+        for consumer in group.consumers:
+            _, _, columns_of = self._of(consumer)
+            self._columns[consumer] = columns_of * factors.reshape(columns_of.shape)
+
+    def _of(self, layer: Layer) -> tuple[Floats, Floats, Floats]:
+        """The largest magnitudes over the kernel, `[groups, outputs, inputs]`, and factors that broadcast to them."""
+        if layer not in self._magnitudes:
+            constant = constant_of(layer.weight)
+            assert constant is not None, "groups end in constants"
+            weight = np.abs(array_of(constant.value)).astype(np.float64)
+            largest = weight.max(axis=tuple(range(1, weight.ndim - 1)), initial=0.0)
+            largest = largest.reshape(groups_of(layer), -1, weight.shape[-1])
+            self._magnitudes[layer] = largest
+            self._rows[layer], self._columns[layer] = np.ones((*largest.shape[:2], 1)), np.ones_like(largest[:, :1])
+        return self._magnitudes[layer], self._rows[layer], self._columns[layer]
+
+
 def groups_of(layer: Layer) -> int:
     """The number of groups of a convolution; 1 for a dense layer."""
     return 1 if isinstance(layer, nn.DenseOp) else layer.groups.value.data

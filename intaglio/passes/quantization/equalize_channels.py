@@ -34,7 +34,7 @@ from xdsl.passes import ModulePass
 from intaglio.dialects.quant import ObserveOp
 from intaglio.passes.calibration.channels import channel_values
 from intaglio.passes.quantization.channel_groups import ChannelGroup, Layer, bounds_of, channel_groups
-from intaglio.passes.quantization.channel_scaling import ChannelScaling, Floats
+from intaglio.passes.quantization.channel_scaling import ChannelScaling, Floats, WeightRanges
 from intaglio.passes.quantization.coverage import functions_with_body
 from intaglio.remarks import remark
 
@@ -90,7 +90,7 @@ def equalize(function: func.FuncOp, *, exact_bounds: bool = False) -> tuple[int,
         for group in channel_groups(function)
         if all(isinstance(source, Layer) for source in group.sources)
     ]
-    trial = ChannelScaling()
+    trial = WeightRanges()
     for _ in range(_ROUNDS):
         if max((group.improve(trial) for group in groups), default=0.0) < _SETTLED:
             break
@@ -127,10 +127,10 @@ class _Balance:
             with np.errstate(divide="ignore"):
                 self.limits = np.clip(np.log(np.maximum(largest, 0.0) * _HEADROOM / bound), -_LARGEST, 0.0)
 
-    def improve(self, scaling: ChannelScaling) -> float:
+    def improve(self, ranges: WeightRanges) -> float:
         """Adjust the factors to the ranges of the moment; returns the largest change of a logarithm."""
-        made = [scaling.row_ranges(source) for source in self.group.sources if isinstance(source, Layer)]
-        read = [scaling.column_ranges(consumer) for consumer in self.group.consumers]
+        made = [ranges.of_rows(source) for source in self.group.sources if isinstance(source, Layer)]
+        read = [ranges.of_columns(consumer) for consumer in self.group.consumers]
         terms = [_logarithms(_relative(made)), -_logarithms(_relative(read))]
         if self._magnitudes is not None:
             terms.append(_logarithms(self._magnitudes) - self.logarithms)
@@ -138,24 +138,39 @@ class _Balance:
         new = np.clip(wanted - wanted.mean(), -_LARGEST, _LARGEST) if self.limits is None else self._limited(wanted)
         change = new - self.logarithms
         self.logarithms = new
-        scaling.divide(self.group, np.exp(change), keep_bounds=True)
+        ranges.divide(self.group, np.exp(change))
         return float(np.abs(change).max())
 
     def _limited(self, wanted: Floats) -> Floats:
         """The factors within the limits that are next to the ones wanted, which all may be moved by one amount."""
         assert self.limits is not None
+        return np.clip(wanted + _shift(wanted, self.limits), self.limits, 0.0)
 
-        def excess(shift: float) -> float:
-            moved = wanted + shift
-            return float(np.sum(moved - np.clip(moved, self.limits, 0.0)))
 
-        low, high = -2 * _LARGEST - float(wanted.max()), 2 * _LARGEST - float(wanted.min())
-        if excess(0.0) == 0:
-            low = high = 0.0
-        for _ in range(60):
-            middle = (low + high) / 2
-            low, high = (middle, high) if excess(middle) < 0 else (low, middle)
-        return np.clip(wanted + high, self.limits, 0.0)
+def _shift(wanted: Floats, limits: Floats) -> float:
+    """The amount to be added to all numbers so that their limits, and 0 above, raise as much as they cut off in sum.
+
+    That is linear between the amounts at which a number meets a limit. Where none need be limited, it is the least.
+    """
+    below, above = limits - wanted, -wanted
+    if below.max() <= min(0.0, above.min()) and above.min() >= 0.0:
+        return 0.0
+    if below.max() <= above.min():
+        return float(below.max())
+    meeting = np.sort(np.concatenate([below, above]))
+    raised = _ramps(-below, -meeting[::-1])[::-1]
+    cut = _ramps(above, meeting)
+    excess = cut - raised
+    last = int(np.searchsorted(excess, 0.0)) - 1
+    slope = (excess[last + 1] - excess[last]) / (meeting[last + 1] - meeting[last])
+    return float(meeting[last] - excess[last] / slope)
+
+
+def _ramps(corners: Floats, amounts: Floats) -> Floats:
+    """The sum of `max(amount - corner, 0)` over all corners, for amounts in order."""
+    ordered = np.sort(corners)
+    counts = np.searchsorted(ordered, amounts)
+    return counts * amounts - np.concatenate([[0.0], np.cumsum(ordered)])[counts]
 
 
 def _relative(ranges: list[Floats]) -> Floats:
