@@ -66,6 +66,8 @@ class Precision:
         name = text.strip().lower()
         if name in _BY_NAME:
             return _BY_NAME[name]
+        if name in _HALF_FLOATS:
+            raise _no_half_float()
         if (match := _INTEGERS.fullmatch(name)) is None:
             raise UserError(f"there is no precision {text!r}", hint=f"use one of {_NAMES}")
         return Precision("int", int(match[1]), int(match[2]))
@@ -74,17 +76,21 @@ class Precision:
     def of_candidate(candidate: tuple[tuple[int, str], tuple[int, str]]) -> Precision:
         """The precision of a candidate as AIMET writes one: `((16, "int"), (8, "int"))`, activations first.
 
-        16-bit floats are bfloat16.
+        A kind is `int`, `float` or `bf16`, or a member of AIMET's enumeration. Floats of 16 bits are bfloat16.
 
         Raises:
-            UserError: there is no such precision.
+            UserError: there is no such precision; fp16 is none.
         """
         (activation_bits, activation_kind), (weight_bits, weight_kind) = candidate
-        if activation_kind == weight_kind == "int":
+        kind, other = (str(getattr(kind, "name", kind)) for kind in (activation_kind, weight_kind))
+        if {kind, other} & _HALF_FLOATS:
+            raise _no_half_float()
+        if kind == other == "int":
             return Precision("int", activation_bits, weight_bits)
-        floats = {16: Precision.BF16, 32: Precision.FLOAT}
-        if activation_kind == weight_kind == "float" and activation_bits == weight_bits and weight_bits in floats:
-            return floats[weight_bits]
+        floats = {("bf16", 16): Precision.BF16, ("float", 16): Precision.BF16, ("float", 32): Precision.FLOAT}
+        found = floats.get((kind, activation_bits))
+        if found is not None and (other, weight_bits) == (kind, activation_bits):
+            return found
         raise UserError(f"there is no precision for the candidate {candidate}", hint=f"use one of {_NAMES}")
 
     @property
@@ -113,6 +119,11 @@ class Precision:
         return f"a{self.activation_bits}w{self.weight_bits}" if self.is_integer else self.kind
 
 
+def _no_half_float() -> UserError:
+    return UserError("fp16 is not supported: the only 16-bit float is bfloat16", hint=f"use one of {_NAMES}")
+
+
+_HALF_FLOATS = {"fp16", "float16", "half"}
 _NAMES = "a8w8, a16w8, a16w16, a8w4, a16w4, bf16, float"
 Precision.INT8 = Precision("int", 8, 8)
 Precision.INT16 = Precision("int", 16, 8)

@@ -73,8 +73,23 @@ class CallbackFunc:
     func_callback_args: Any = None
 
     def __call__(self, model: QuantizedNetwork) -> float:
-        """The accuracy of a network."""
-        return float(self.func(model, self.func_callback_args))
+        """The accuracy of a network.
+
+        Raises:
+            UserError: the function failed, or what it returned is not a number.
+        """
+        name = getattr(self.func, "__name__", type(self.func).__name__)
+        try:
+            found: Any = self.func(model, self.func_callback_args)
+        except UserError:
+            raise
+        except Exception as error:
+            message = f"evaluation callback {name!r} failed: {type(error).__name__}: {error}"
+            raise UserError(message, hint="what was evaluated before is kept in the results folder") from error
+        try:
+            return float(found)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"evaluation callback {name!r} returned {found!r}, not a number") from error
 
     @property
     def description(self) -> str:

@@ -8,7 +8,8 @@ little. An evaluation whose score can no longer reach what is wanted stops early
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,9 +135,25 @@ class NetworkEvaluator:
     def float_score(self) -> float:
         """The score of the float network."""
         references = self._reference(self._data)
-        return self._criterion.of(
-            ([output[k] for output in references], self._truth(k, references)) for k in range(len(self._data))
-        )
+        with self._about_metric():
+            return float(
+                self._criterion.of(
+                    ([output[k] for output in references], self._truth(k, references)) for k in range(len(self._data))
+                )
+            )
+
+    @contextmanager
+    def _about_metric(self) -> Generator[None]:
+        """Say that it was the metric which failed."""
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:  # whatever a user's function may raise
+            raise UserError(
+                f"metric {self._criterion.name} failed: {type(error).__name__}: {error}",
+                hint="what was evaluated before is kept in the results folder",
+            ) from error
 
     def _reference(self, data: EvaluationData) -> list[Array]:
         """What the float network answers, `[N, *shape]` for each output."""
@@ -169,15 +186,17 @@ class NetworkEvaluator:
         for start in range(0, count, _PART):
             stop = min(start + _PART, count)
             outputs = variant.run(("score", start), self._data.part(start, stop))
-            for k in range(start, stop):
-                truth = self._truth(k, references)
-                criterion.check(truth, k)
-                state = criterion.update(state, [output[k - start] for output in outputs], truth)
+            with self._about_metric():
+                for k in range(start, stop):
+                    truth = self._truth(k, references)
+                    criterion.check(truth, k)
+                    state = criterion.update(state, [output[k - start] for output in outputs], truth)
             if at_least is not None and criterion.highest is not None and stop < count:
                 bound = float(criterion.highest(state, count - stop))
                 if bound < at_least:
                     return Outcome(bound, is_bound=True, macs=variant.macs)
-        return Outcome(float(criterion.finish(state)), macs=variant.macs)
+        with self._about_metric():
+            return Outcome(float(criterion.finish(state)), macs=variant.macs)
 
 
 def _usual_cache() -> int:

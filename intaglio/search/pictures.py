@@ -61,6 +61,7 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
     figure = importlib.import_module("matplotlib.figure").Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
     axes.tick_params(colors=_INK)
+    axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     return figure, axes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,56 @@ def test_candidates_that_do_not_exist_are_refused(tiny: Any, tmp_path: Path) -> 
         chosen(tiny, tmp_path, candidates=[((7, "int"), (8, "int"))])
     with pytest.raises(UserError, match="given twice"):
         chosen(tiny, tmp_path, candidates=[CANDIDATES[0], CANDIDATES[0]])
-    assert Precision.of_candidate(((16, "float"), (16, "float"))).is_bfloat16
+    with pytest.raises(UserError, match="fp16 is not supported: the only 16-bit float is bfloat16"):
+        chosen(tiny, tmp_path, candidates=[((16, "fp16"), (16, "fp16")), CANDIDATES[1]])
+
+
+def test_candidates_are_those_of_aimet() -> None:
+    kind = enum.Enum("QuantizationDataType", "undefined int float")
+    assert Precision.of_candidate(((16, kind.int), (8, kind.int))) == Precision.parse("a16w8")  # type: ignore[arg-type]
+    for name in ("float", "bf16"):
+        assert Precision.of_candidate(((16, name), (16, name))).is_bfloat16
+    for candidate in [((16, "int"), (16, "bf16")), ((8, "float"), (8, "float")), ((16, "bf16"), (8, "bf16"))]:
+        with pytest.raises(UserError, match="there is no precision for the candidate"):
+            Precision.of_candidate(candidate)
+
+
+def test_what_the_target_does_not_support_is_left_out_unless_all_candidates_are_asked_for(
+    tiny: Any, tmp_path: Path
+) -> None:
+    candidates = [((16, "bf16"), (16, "bf16")), ((8, "int"), (8, "int"))]
+    left, _, _ = chosen(tiny, tmp_path / "left", None, target="gen1", candidates=candidates)
+    taken, _, _ = chosen(
+        tiny, tmp_path / "all", None, target="gen1", candidates=candidates, use_all_amp_candidates=True
+    )
+    assert left is not None and taken is not None
+    assert {precision.is_integer for point in left for precision in point.candidates} == {True}
+    assert {precision.is_integer for point in taken for precision in point.candidates} == {True, False}
+    with pytest.raises(UserError, match="no candidate is supported for stem"):
+        chosen(tiny, tmp_path / "none", None, target="gen1", candidates=candidates[:1])
+
+
+def test_a_callback_that_raises_leaves_what_is_known(tiny: Any, tmp_path: Path) -> None:
+    accuracy = Counting(tiny)
+
+    def failing(model: QuantizedNetwork, count: int) -> float:
+        if accuracy.calls == 3:
+            raise RuntimeError("the camera is gone")
+        return accuracy(model, count)
+
+    def run(phase1: Any) -> Any:
+        callback = CallbackFunc(accuracy, None)
+        return choose_mixed_precision(
+            load(tiny.model), tiny.calibration, CANDIDATES, phase1, callback, 0.05, tmp_path, False, params=PARAMS
+        )
+
+    with pytest.raises(UserError, match="evaluation callback 'failing' failed: RuntimeError: the camera is gone"):
+        run(CallbackFunc(failing, 24))
+    known = accuracy.calls
+    (journal,) = tmp_path.glob("evaluations-*.jsonl")
+    assert len(journal.read_text().splitlines()) == known + 1
+    with pytest.raises(UserError, match="returned 'good', not a number"):
+        run(CallbackFunc(lambda model, count: "good", 24))
 
 
 def test_a_callback_whose_result_is_not_a_number_is_an_error(tiny: Any, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from intaglio.analysis.metrics import metric
+from intaglio.analysis.metrics import Statistic, metric
 from intaglio.assignment import read_assignment
 from intaglio.errors import UserError
 from intaglio.interpreter.interpreter import Interpreter
@@ -267,10 +268,81 @@ def test_a_drop_from_an_infinite_score_is_refused(tiny: Any) -> None:
         )
 
 
+@pytest.mark.parametrize(
+    ("failure", "message"),
+    [
+        (KeyError("boxes"), "metric own failed: KeyError: 'boxes'"),
+        (math.nan, "score of an evaluation is not a number"),
+        (np.array([0.5, 0.5]), "metric own failed: TypeError"),
+    ],
+)
+def test_a_metric_that_fails_leaves_what_is_known(failure: Any, message: str, tiny: Any, tmp_path: Path) -> None:
+    finished = [0, 99]
+
+    def finish(state: list[bool]) -> Any:
+        finished[0] += 1
+        if finished[0] != finished[1]:
+            return float(np.mean(state))
+        if isinstance(failure, Exception):
+            raise failure
+        return failure
+
+    def update(state: list[bool], outputs: Any, truth: Any) -> list[bool]:
+        return [*state, bool(outputs[0].argmax() == truth.label)]
+
+    own = Statistic("own", list[bool], update, finish, needs_label=True)
+
+    def run(folder: Path) -> MixedPrecision:
+        settings = SearchSettings(candidates=CANDIDATES, allowed_drop=0.05, results_dir=folder)
+        return choose_precisions(
+            load(tiny.model), tiny.calibration, tiny.evaluation, own, params=PARAMS, settings=settings
+        )
+
+    whole = run(tmp_path / "whole")
+    finished[:] = [0, 4]
+    with pytest.raises(UserError, match=message):
+        run(tmp_path / "failed")
+    finished[:] = [0, 99]
+    again = run(tmp_path / "failed")
+    assert (again.best, again.result.front) == (whole.best, whole.result.front)
+    # The float network and two choices were known.
+    assert again.evaluations["score"] == whole.evaluations["score"] - 2 and again.evaluations["noise"] == 0
+
+
+def test_a_target_above_the_float_score_is_an_error_and_what_is_known_is_kept(tiny: Any, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"target 1.01 cannot be reached: the widest precisions \(a16w16\) score"):
+        found_in(tiny, results_dir=tmp_path, allowed_drop=-0.01)
+    (journal,) = tmp_path.glob("evaluations-*.jsonl")
+    assert [json.loads(line)["kind"] for line in journal.read_text().splitlines()[1:]] == ["float", "score", "score"]
+
+
+def test_no_candidates_are_an_error(tiny: Any) -> None:
+    with pytest.raises(UserError, match="there are no candidates to choose from"):
+        found_in(tiny, candidates=())
+
+
+def test_a_time_budget_ends_it_with_the_best_so_far(tiny: Any, tmp_path: Path) -> None:
+    found = found_in(tiny, results_dir=tmp_path, time_budget=0.0)
+    assert (found.result.stopped, found.result.best, found.network) == ("time budget", None, None)
+    with pytest.raises(UserError, match="before the search ended"):
+        _ = found.best
+
+
 def test_data_with_wrong_names_is_refused(tiny: Any, tmp_path: Path) -> None:
     np.savez(tmp_path / "wrong.npz", image=np.zeros((2, 1, 6, 6), np.float32))
     with pytest.raises(UserError, match="image"):
         choose_precisions(load(tiny.model), tiny.calibration, tmp_path / "wrong.npz", "top1", params=PARAMS)
+    with pytest.raises(UserError, match="image"):
+        choose_precisions(load(tiny.model), tmp_path / "wrong.npz", tiny.evaluation, "top1", params=PARAMS)
+    with pytest.raises(UserError, match="image"):
+        choose_precisions(
+            load(tiny.model),
+            tiny.calibration,
+            tiny.evaluation,
+            "top1",
+            params=PARAMS,
+            analysis_data=tmp_path / "wrong.npz",
+        )
 
 
 def test_workers_need_a_metric_that_they_can_look_up(tiny: Any, tmp_path: Path) -> None:
