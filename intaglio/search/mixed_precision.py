@@ -202,7 +202,7 @@ def choose_precisions(
         evaluation_data: samples, with labels where the metric needs them, for scores.
         criterion: the metric, the higher the better; a name or `module:function`.
         params: how to quantize; its own precision is not used.
-        analysis_data: samples for noise; by default 8 to 64 of the calibration samples.
+        analysis_data: samples for noise; by default 4 to 64 of the calibration samples.
         settings: everything else.
 
     Raises:

@@ -37,12 +37,12 @@ from intaglio.search.network import EvaluationData, NetworkEvaluator
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_FEWEST_SAMPLES, _MOST_SAMPLES = 8, 64
+_FEWEST_SAMPLES, _MOST_SAMPLES = 4, 64
 _EVALUATIONS_OF_PHASE_ONE = 4
 
 
 def analysis_samples(groups: int, candidates: int, evaluation: int) -> int:
-    """How many calibration samples the noise is measured on when no analysis data is given: 8 to 64.
+    """How many calibration samples the noise is measured on when no analysis data is given: 4 to 64.
 
     As many as leave phase 1 about the work of four full evaluations, half of which is known from earlier ones.
 

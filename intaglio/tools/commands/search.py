@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.argument("model")
 @click.option("-o", "--output", metavar="FILE", help="The assignment to write, JSON or TOML.")
 @click.option("--data", required=True, metavar="EVAL.npz", help="Evaluation data, with `label` where METRIC needs it.")
-@click.option("--analysis", metavar="DATA.npz", help="What noise is measured on; by default 8 to 64 calibration samples.")
+@click.option("--analysis", metavar="DATA.npz", help="What noise is measured on; by default 4 to 64 calibration samples.")
 @click.option(
     "--gradients", metavar="FILE.npz", help="Squared gradients of NODE and NODE:weight: sensitivity by Fisher."
 )
