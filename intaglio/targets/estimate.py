@@ -35,6 +35,9 @@ from intaglio.targets.instructions import PARAMETER_BYTES, WIDE_PARAMETER_BYTES
 from intaglio.targets.movement import MOVEMENT, movement_cycles
 from intaglio.targets.target import Target
 
+_FEW_CHANNELS = 16
+"""Up to as many, the column of an image is read like a row, so that several taps fill the array at once."""
+
 _PARTS = 8
 """In how many parts a layer hands its results on."""
 
@@ -335,7 +338,7 @@ def _work(op: Operation, precision: Precision, target: Target) -> _Work:
             cost = vector_cost("depthwise", positions, channels, taps, target, elements)
             return _Work(0, cost.work_cycles, stored, positions * taps * channels)
         groups = op.groups.value.data if isinstance(op, nn.Conv2dOp) else 1
-        return _matrix_work(positions, weight, groups, elements, stored, target)
+        return _matrix_work(positions, _along_rows(op, weight), groups, elements, stored, target)
     if isinstance(op, nn.PoolOp):
         kind = "max" if isinstance(op, nn.MaxPool2dOp) else "sum"
         taps = math.prod(op.kernel.get_values())
@@ -353,6 +356,14 @@ def _phases(op: nn.ConvTranspose2dOp, positions: int) -> tuple[int, tuple[int, .
     phases = math.prod(strides)
     taps = [math.ceil(size / step) for size, step in zip((rows, columns), strides, strict=True)]
     return math.ceil(positions / phases), (phases * outputs, *taps, nn.tensor_of(op.input).get_shape()[3])
+
+
+def _along_rows(op: Operation, weight: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of weights, with the kernel along the rows of an image of one column and few channels as one row."""
+    if not isinstance(op, nn.Conv2dOp) or weight[2] > 1 or weight[3] > _FEW_CHANNELS:
+        return weight
+    widths = {nn.tensor_of(value).get_shape()[2] for value in (op.input, op.result)}
+    return (weight[0], 1, weight[1], weight[3]) if widths == {1} else weight
 
 
 def _matrix_work(
