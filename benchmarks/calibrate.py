@@ -15,21 +15,17 @@ above what it held after its imports.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import itertools
 import json
 import os
 import resource
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
+from measuring import float_session, in_process, models_of, timed, zoo
 
 from intaglio.compiler import import_phase, run_phase
 from intaglio.ir.context import make_context
@@ -81,7 +77,7 @@ class Row:
     def samples(self) -> Iterable[Sample]:
         """The calibration samples."""
         if not self.is_bench:
-            return list(_zoo(Path(self.folder)).load(self.name).samples("calib"))
+            return list(zoo(Path(self.folder)).load(self.name).samples("calib"))
         with np.load(Path(self.folder) / "digits16.npz") as archive:
             images = archive["x_calib"][:, None]
         return [{"input": image} for image in images]
@@ -91,23 +87,14 @@ class Row:
         return itertools.islice(itertools.cycle(samples), REPEATED) if self.is_bench else iter(samples)
 
 
-def _zoo(folder: Path) -> Any:
-    spec = importlib.util.spec_from_file_location("zoo", folder / "zoo.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def rows(models: Path | None) -> list[Row]:
     if models is not None:
-        entries = json.loads((models / "zoo.json").read_text())["models"]
-        names = [entry["name"] for entry in entries] if isinstance(entries, list) else list(entries)
-        return [Row(n, str(models / "models" / f"{n}.onnx"), str(models), "mse", None, None) for n in names]
-    zoo, bench = SHARED / "zoo", SHARED / "bench"
-    model = zoo / "models" / "mobilenet_v2.onnx"
+        found = models_of(models).items()
+        return [Row(name, str(model), str(models), "mse", None, None) for name, model in found]
+    published, bench = SHARED / "zoo", SHARED / "bench"
+    model = published / "models" / "mobilenet_v2.onnx"
     size = model.stat().st_size / 1e6
-    found = [Row("mobilenet_v2", str(model), str(zoo), "mse", RATIO_BOUND, ZOO_MEMORY_BOUND + size)]
+    found = [Row("mobilenet_v2", str(model), str(published), "mse", RATIO_BOUND, ZOO_MEMORY_BOUND + size)]
     return found + [
         Row(path.stem, str(path), str(bench), "entropy", None, BENCH_MEMORY_BOUND)
         for path in sorted(bench.glob("*.onnx"))
@@ -134,9 +121,7 @@ def measure_memory(row: Row) -> dict[str, Any]:
 
 def measure_time(row: Row, repeat: int) -> dict[str, Any]:
     samples = list(row.repeated(row.samples()))
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(row.model, options, providers=["CPUExecutionProvider"])
+    session = float_session(row.model)
 
     def infer() -> None:
         for sample in samples:
@@ -144,9 +129,9 @@ def measure_time(row: Row, repeat: int) -> dict[str, Any]:
 
     bare, ours = [], []
     for _ in range(repeat):
-        bare.append(_timed(infer))
+        bare.append(timed(infer))
         calibration = prepare(row)
-        ours.append(_timed(lambda calibration=calibration: _calibrate(calibration, samples)))
+        ours.append(timed(lambda calibration=calibration: _calibrate(calibration, samples)))
     inference, seconds = min(bare)[0], min(ours)[0]
     processor = min(cpu for _, cpu in ours) / min(cpu for _, cpu in bare)
     return {
@@ -162,23 +147,13 @@ def _calibrate(calibration: Calibration, samples: Iterable[Sample]) -> None:
     calibration.statistics.ranges()
 
 
-def _timed(work: Callable[[], None]) -> tuple[float, float]:
-    wall, processor = time.perf_counter(), time.process_time()
-    work()
-    return time.perf_counter() - wall, time.process_time() - processor
-
-
 def _resident() -> float:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1024 / 1024
 
 
-def _in_process(row: Row, what: str, repeat: int) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--measure", what, json.dumps(asdict(row)), "--repeat", str(repeat)]
-    result = subprocess.run(command, check=False, capture_output=True, text=True)
-    if result.returncode:
-        raise SystemExit(f"{row.name}: {result.stderr.strip().splitlines()[-1]}")
-    return json.loads(result.stdout)
+def _measured(row: Row, what: str, repeat: int) -> dict[str, Any]:
+    return in_process(row.name, "--measure", what, json.dumps(asdict(row)), "--repeat", str(repeat))
 
 
 def main() -> None:
@@ -203,7 +178,7 @@ def main() -> None:
     for row in rows(options.models):
         if options.only not in row.name:
             continue
-        measured = asdict(row) | _in_process(row, "memory", 1) | _in_process(row, "time", options.repeat)
+        measured = asdict(row) | _measured(row, "memory", 1) | _measured(row, "time", options.repeat)
         measured["within_bounds"] = (row.ratio_bound is None or measured["ratio"] <= row.ratio_bound) and (
             row.memory_bound is None or measured["memory_mb"] <= row.memory_bound
         )

@@ -16,20 +16,15 @@ which happens once on a machine.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
+from measuring import float_session, in_process, models_of, timed, zoo
 
 import intaglio as ig
 from intaglio.data import load_samples
@@ -66,25 +61,16 @@ class Row:
         """The first samples for calibration ("calib") or evaluation ("eval")."""
         folder = Path(self.folder)
         if (folder / "zoo.py").exists():
-            return list(islice(_zoo(folder).load(self.name).samples(split), count))
+            return list(islice(zoo(folder).load(self.name).samples(split), count))
         inputs = {tensor.name: tensor.shape for tensor in ig.load(self.model).inputs}
         file = "calibration.npz" if split == "calib" else "evaluation.npz"
         samples: Iterable[Sample] = load_samples(folder / file, inputs)
         return list(islice(samples, count))
 
 
-def _zoo(folder: Path) -> Any:
-    spec = importlib.util.spec_from_file_location("zoo", folder / "zoo.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def rows(models: Path | None) -> list[Row]:
     if models is not None:
-        names = [entry["name"] for entry in json.loads((models / "zoo.json").read_text())["models"]]
-        return [Row(name, str(models / "models" / f"{name}.onnx"), str(models)) for name in names]
+        return [Row(name, str(model), str(models)) for name, model in models_of(models).items()]
     mobilenet = ZOO / "models" / "mobilenet_v2.onnx"
     found = [Row("mobilenet_v2", str(mobilenet), str(ZOO), RATIO_BOUND)] if mobilenet.exists() else []
     examples = sorted((ROOT / "examples").glob("*/model.onnx"))
@@ -98,18 +84,16 @@ def measure(row: Row, repeat: int) -> dict[str, Any]:
     outputs = executor.run(samples[0])
     expected = Interpreter(module).run("main", [np.asarray(samples[0][name]) for name in executor.inputs])
     equal = [array.tobytes() for array in outputs.values()] == [array.tobytes() for array in expected]
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(row.model, options, providers=["CPUExecutionProvider"])
+    session = float_session(row.model)
     feeds = dict(samples[0])
     batch = {name: np.stack([np.asarray(sample[name]) for sample in samples]) for name in executor.inputs}
     bare, single, together, prepare = [], [], [], []
     for _ in range(repeat):
-        bare.append(_timed(lambda: session.run(None, feeds)))
-        single.append(_timed(lambda: executor.run(feeds)))
-        together.append(_timed(lambda: executor.run_batch(batch)))
+        bare.append(timed(lambda: session.run(None, feeds)))
+        single.append(timed(lambda: executor.run(feeds)))
+        together.append(timed(lambda: executor.run_batch(batch)))
     for _ in range(3):
-        prepare.append(_timed(lambda: Executor(module)))
+        prepare.append(timed(lambda: Executor(module)))
     (float_wall, float_cpu), (wall, cpu) = _fastest(bare), _fastest(single)
     batch_wall = _fastest(together)[0] / len(samples)
     return {
@@ -124,25 +108,14 @@ def measure(row: Row, repeat: int) -> dict[str, Any]:
     }
 
 
-def _timed(work: Callable[[], object]) -> tuple[float, float]:
-    """Seconds on the clock and of the processor."""
-    wall, processor = time.perf_counter(), time.process_time()
-    work()
-    return time.perf_counter() - wall, time.process_time() - processor
-
-
 def _fastest(times: Iterable[tuple[float, float]]) -> tuple[float, float]:
     walls, processor = zip(*times, strict=True)
     return min(walls), min(processor)
 
 
-def _in_process(row: Row, repeat: int) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--measure", json.dumps(asdict(row)), "--repeat", str(repeat)]
-    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
-    if result.returncode:
-        raise SystemExit(f"{row.name}: {result.stderr.strip().splitlines()[-1]}")
-    return json.loads(result.stdout)
+def _measured(row: Row, repeat: int) -> dict[str, Any]:
+    threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    return in_process(row.name, "--measure", json.dumps(asdict(row)), "--repeat", str(repeat), environment=threads)
 
 
 def main() -> None:
@@ -165,7 +138,7 @@ def main() -> None:
     for row in rows(options.models):
         if options.only not in row.name:
             continue
-        m = asdict(row) | _in_process(row, options.repeat)
+        m = asdict(row) | _measured(row, options.repeat)
         m["within_bounds"] = m["equal"] and (row.bound is None or m["ratio"] <= row.bound)
         results.append(m)
         if not options.json:
