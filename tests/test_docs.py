@@ -1,4 +1,4 @@
-"""The steps of the walk-throughs in `docs/` are carried out as written, on a copy of the tree."""
+"""Walk-throughs in `docs/` are carried out as written, on a copy of the tree; what pages name exists."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from intaglio.tools.cli import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 WALK_THROUGHS = ("adding-a-pass.md", "adding-an-op.md", "analysis.md", "mixed-precision.md")
@@ -92,3 +96,48 @@ def test_walk_through(name: str, tmp_path: Path) -> None:
             write(tmp_path, step.directive, step.body)
         elif step.language == "console":
             run(tmp_path, step.body)
+
+
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "examples" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+FOLDERS = "benchmarks|docs|examples|filecheck|intaglio|tests"
+OPTIONS = {
+    name: {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    | {"--help"}
+    for name, command in cli.commands.items()
+}
+
+
+def stale(text: str, folder: Path) -> Iterator[str]:
+    """Yield the links, files, modules, commands and options that a page names and that do not exist."""
+    text = text.replace("\\\n", " ")
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+        if not (folder / target).exists():
+            yield target
+    for path in re.findall(rf"(?:`|python )((?:{FOLDERS})/[\w./-]+)", text):
+        if not (ROOT / path).exists():
+            yield path
+    yield from (name for name in re.findall(r"python -m (intaglio[\w.]*\w)", text) if find_spec(name) is None)
+    for command, rest in re.findall(r"(?:^\$? ?|`)intaglio ([a-z]+)\b([^`\n]*)", text, re.MULTILINE):
+        if command not in OPTIONS:
+            yield command
+        else:
+            given = re.findall(r"(?<!\S)(--?[a-z][\w-]*)", rest)
+            yield from (option for option in given if option not in OPTIONS[command])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_names_exists(page: Path) -> None:
+    assert list(stale(page.read_text(encoding="utf-8"), page.parent)) == []
+
+
+def test_stale_names_are_found() -> None:
+    text = (
+        "[a](no.md) [b](../README.md#x) `tests/no.py` `docs/phases.md` `python -m intaglio.no`\n"
+        "$ intaglio compil x\n$ intaglio compile x -o y \\\n  --no-such 1\n`intaglio run --inputs`"
+    )
+    assert list(stale(text, ROOT / "docs")) == ["no.md", "tests/no.py", "intaglio.no", "compil", "--no-such"]
