@@ -105,9 +105,10 @@ def launches(module: ModuleOp, samples: list[dict[str, Any]]) -> dict[str, tuple
 
 
 @needs_zoo
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("name", FAST)
-def test_networks_on_one_machine(name: str, machines: Path) -> None:
-    check_network(name, "int8", machine_file(machines, 16, 256 << 10))
+def test_networks_on_one_machine(name: str, precision: str, machines: Path) -> None:
+    check_network(name, precision, machine_file(machines, 16, 256 << 10))
 
 
 @pytest.mark.slow
