@@ -85,6 +85,26 @@ def loops_of(box: Box, dimensions: Sizes) -> list[Loop]:
     return found
 
 
+_LARGEST_STEP = (1 << 20) - 1
+_LARGEST_MATRIX = 65_535
+
+
+def exchanged_loops(loops: Sequence[Loop]) -> tuple[Loop, Loop] | None:
+    """The innermost loops of the target and of the source, if they are different ones: a transposition.
+
+    None if one is too small to be worth more than a copy element by element, or too large for an instruction.
+    """
+    if not loops:
+        return None
+    columns = loops[-1]
+    channels = next((loop for loop in loops if loop.source == 1 and loop is not columns), None)
+    if channels is None or columns.target != 1 or not 1 < columns.source <= _LARGEST_STEP:
+        return None
+    if min(columns.count, channels.count) < 2 or max(columns.count, channels.count) > _LARGEST_MATRIX:
+        return None
+    return columns, channels
+
+
 def chunks(dimensions: Sizes, limit: int) -> Iterator[tuple[Sizes, Sizes]]:
     """Cut a result into boxes without gaps in memory, of at most `limit` elements: start and shape of each."""
     axis = next((k for k in range(len(dimensions)) if math.prod(dimensions[k + 1 :]) <= limit), len(dimensions))

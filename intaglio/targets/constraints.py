@@ -19,6 +19,7 @@ from intaglio.dialects import nn, quant
 from intaglio.dialects.quant import UniformQuantizedPerAxisType, UniformQuantizedType, requantization_mode
 from intaglio.params import RequantizationMode
 from intaglio.precision import Precision
+from intaglio.targets.instructions import AFFINE_BYTES, EXPONENTIAL_BYTES
 from intaglio.targets.movement import MOVEMENT, movement_of
 from intaglio.targets.target import Target
 
@@ -27,7 +28,8 @@ Check = Callable[[Operation, Target], str | None]
 
 LINEAR = (nn.Conv2dOp, nn.ConvTranspose2dOp, nn.DenseOp)
 REDUCTIONS = (nn.ReduceSumOp, nn.ReduceMeanOp, nn.ReduceMaxOp, nn.ReduceMinOp)
-BINARY = (nn.AddOp, nn.SubOp, nn.MulOp)
+BINARY = (nn.AddOp, nn.SubOp, nn.MulOp, nn.MinimumOp, nn.MaximumOp)
+NORMALIZATIONS = (nn.SoftmaxOp, nn.LayerNormOp, nn.RmsNormOp)
 SUPPORTED: tuple[type[Operation], ...] = (
     *LINEAR,
     *BINARY,
@@ -37,6 +39,8 @@ SUPPORTED: tuple[type[Operation], ...] = (
     nn.MaxPool2dOp,
     nn.AvgPool2dOp,
     *REDUCTIONS,
+    *NORMALIZATIONS,
+    nn.MatmulOp,
     nn.ReshapeOp,
     quant.RequantizeOp,
     *MOVEMENT,
@@ -141,7 +145,7 @@ def check(op: Operation, target: Target) -> list[Violation]:
 
 
 def _activations(op: Operation) -> list[SSAValue]:
-    inputs = op.operands[:1] if isinstance(op, (*LINEAR, nn.GatherOp)) else op.operands
+    inputs = op.operands[:1] if isinstance(op, (*LINEAR, nn.GatherOp, nn.AxisNormOp)) else op.operands
     return [*inputs, *op.results]
 
 
@@ -334,12 +338,39 @@ def reduced_elements(op: Operation, target: Target) -> str | None:
 
 @_constraint(*BINARY)
 def broadcast(op: Operation, target: Target) -> str | None:
-    """One operand of an addition or product has the result's shape, in a subtraction the first one."""
+    """One operand of two has the result's shape, in a subtraction the first one."""
     assert isinstance(op, BINARY)
     lhs, rhs, result = _shape(op.lhs), _shape(op.rhs), _shape(op.result)
     if lhs == result or (rhs == result and not isinstance(op, nn.SubOp)):
         return None
     return f"{list(lhs)} and {list(rhs)} for {list(result)}"
+
+
+@_constraint(nn.LayerNormOp, nn.RmsNormOp)
+def constant_factors(op: Operation, target: Target) -> str | None:
+    """Scale and offset of a normalization are constants."""
+    for operand in op.operands[1:]:
+        if not isinstance(operand.owner, nn.ConstantOp):
+            return f"a value of type {operand.type}"
+    return None
+
+
+@_constraint(*NORMALIZATIONS)
+def normalized_row(op: Operation, target: Target) -> str | None:
+    """What is normalized together, with what it is multiplied by, fits an eighth of the scratchpad."""
+    assert isinstance(op, NORMALIZATIONS)
+    count = _shape(op.operands[0])[op.axis.value.data]
+    needed = count + (EXPONENTIAL_BYTES if isinstance(op, nn.SoftmaxOp) else AFFINE_BYTES * count)
+    return None if needed <= target.scratchpad_bytes // 8 else f"{needed} bytes of {target.scratchpad_bytes}"
+
+
+@_constraint(nn.MatmulOp)
+def product_depth(op: Operation, target: Target) -> str | None:
+    """A product of two activations sums at most 32768 products, which fit a quarter of the scratchpad for D columns."""
+    assert isinstance(op, nn.MatmulOp)
+    depth = _shape(op.lhs)[-1]
+    most = min(LARGEST_DEPTH, target.scratchpad_bytes // 4 // target.array_size)
+    return None if depth <= most else f"{depth}"
 
 
 @_constraint(nn.GatherOp)

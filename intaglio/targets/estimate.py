@@ -29,7 +29,7 @@ from xdsl.utils.hints import isa
 from intaglio.dialects import nn, quant
 from intaglio.ir.locations import name_of
 from intaglio.precision import Precision
-from intaglio.targets.constraints import LINEAR, REDUCTIONS, SUPPORTED
+from intaglio.targets.constraints import LINEAR, NORMALIZATIONS, REDUCTIONS, SUPPORTED
 from intaglio.targets.costs import ElementBytes, multiply_cost, vector_cost
 from intaglio.targets.instructions import PARAMETER_BYTES, WIDE_PARAMETER_BYTES
 from intaglio.targets.movement import MOVEMENT, movement_cycles
@@ -45,6 +45,8 @@ _ELEMENTWISE: Mapping[type[Operation], str] = {
     nn.AddOp: "add",
     nn.SubOp: "subtract",
     nn.MulOp: "multiply",
+    nn.MinimumOp: "minimum",
+    nn.MaximumOp: "maximum",
     nn.ReluOp: "convert",
     nn.ClipOp: "convert",
     quant.RequantizeOp: "convert",
@@ -321,6 +323,13 @@ def _work(op: Operation, precision: Precision, target: Target) -> _Work:
     shape = nn.tensor_of(op.results[0]).get_shape()
     positions, channels = math.prod(shape[:-1]), shape[-1] if shape else 1
     elements = _element_bytes(precision)
+    if isinstance(op, NORMALIZATIONS):
+        count = nn.tensor_of(op.operands[0]).get_shape()[op.axis.value.data]
+        kind = "softmax" if isinstance(op, nn.SoftmaxOp) else "normalize"
+        return _Work(0, vector_cost(kind, positions * channels // max(1, count), count, 1, target).cycles)
+    if isinstance(op, nn.MatmulOp):
+        *batches, rows, depth = nn.tensor_of(op.lhs).get_shape()
+        return _matmul_work(math.prod(batches), rows, depth, channels, target)
     if isinstance(op, MOVEMENT):
         known = not isinstance(op, nn.GatherOp) or isinstance(op.indices.owner, nn.ConstantOp)
         return _Work(0, movement_cycles(op, target) if known else positions * channels)
@@ -347,6 +356,16 @@ def _work(op: Operation, precision: Precision, target: Target) -> _Work:
     if channels % target.array_size:
         positions, channels = 1, positions * channels
     return _Work(0, vector_cost(kind, positions, channels, 1, target).cycles)
+
+
+def _matmul_work(count: int, rows: int, depth: int, columns: int, target: Target) -> _Work:
+    """A product of two activations, in each of whose batches every `D` columns are a multiplication."""
+    taps = math.ceil(depth / target.array_rows)
+    passes = count * math.ceil(columns / target.array_size)
+    tiles = math.ceil(rows / (target.accumulator_rows // 2))
+    one = multiply_cost(math.ceil(rows / tiles), taps, target.array_rows, target.array_size, target)
+    requantize = vector_cost("requantize", rows, target.array_size, 1, target)
+    return _Work(passes * tiles * one.cycles, passes * requantize.cycles, 0, count * rows * depth * columns)
 
 
 def _phases(op: nn.ConvTranspose2dOp, positions: int) -> tuple[int, tuple[int, ...]]:

@@ -20,6 +20,7 @@ from intaglio.targets.boxes import (
     Sizes,
     broadcast,
     concatenated,
+    exchanged_loops,
     gathered,
     is_identity,
     loops_of,
@@ -27,7 +28,7 @@ from intaglio.targets.boxes import (
     permuted,
     sliced,
 )
-from intaglio.targets.costs import vector_cost
+from intaglio.targets.costs import transpose_cost, vector_cost
 from intaglio.targets.target import Target
 
 Movement = tuple[Sizes, list[Box], list[SSAValue]]
@@ -55,7 +56,13 @@ def movement_cycles(op: Operation, target: Target) -> int:
         return 0
     cycles = 0
     for box in boxes:
-        inner = next(iter(loops_of(box, dimensions)[-1:]), Loop(1, 1, 1))
+        loops = loops_of(box, dimensions)
+        if box.source is not None and (pair := exchanged_loops(loops)) is not None:
+            columns, channels = pair
+            rows = box.size // (columns.count * channels.count)
+            cycles += transpose_cost(rows, columns.count, channels.count, target).cycles
+            continue
+        inner = next(iter(loops[-1:]), Loop(1, 1, 1))
         run = inner.count if inner.target == 1 and (inner.source == 1 or box.source is None) else 1
         cycles += vector_cost("convert", box.size // run, run, 1, target).cycles
     return cycles

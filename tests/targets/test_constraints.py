@@ -60,7 +60,7 @@ def messages(arguments: list[str], op: str, mode: str = "shift") -> list[str]:
 FLOAT = t(4, kind="f32")
 WIDE = t(1, 1, 70_000, 1)
 CASES = {
-    "known_operation": ([FLOAT], f"nn.softmax %a axis 0 : ({FLOAT}) -> {FLOAT}", "got nn.softmax"),
+    "known_operation": ([FLOAT], f"nn.pow %a, %a : ({FLOAT}, {FLOAT}) -> {FLOAT}", "got nn.pow"),
     "integer_activations": (
         [t(4, kind="!quant.uniform<i16:f32, 0.5:3>")],
         f"nn.relu %a : ({t(4, kind='!quant.uniform<i16:f32, 0.5:3>')}) -> {t(4)}",
@@ -128,6 +128,23 @@ CASES = {
         "got 32769",
     ),
     "broadcast": (*elementwise("sub", (1, 4), (3, 4), (3, 4)), "got [1, 4] and [3, 4] for [3, 4]"),
+    "constant_factors": (
+        [t(3, 4), t(4, kind="!quant.uniform<i16:f32, 0.5>")],
+        "nn.rms_norm %a scale %b axis 1 epsilon 1.0e-05 : f64 "
+        f": ({t(3, 4)}, {t(4, kind='!quant.uniform<i16:f32, 0.5>')}) -> {t(3, 4)}",
+        f"got a value of type {t(4, kind='!quant.uniform<i16:f32, 0.5>')}",
+    ),
+    "normalized_row": (
+        [t(2, 20_000), t(20_000, kind=W16)],
+        f"nn.rms_norm %a scale %b axis 1 epsilon 1.0e-05 : f64 : ({t(2, 20_000)}, {t(20_000, kind=W16)}) "
+        f"-> {t(2, 20_000)}",
+        "got 180000 bytes of 1048576",
+    ),
+    "product_depth": (
+        [t(2, 9_000), t(9_000, 4)],
+        f"nn.matmul %a, %b : ({t(2, 9_000)}, {t(9_000, 4)}) -> {t(2, 4)}",
+        "got 9000",
+    ),
     "known_indices": (
         [t(9, 4), t(2, kind="i64")],
         f"nn.gather %a, %b axis 0 : ({t(9, 4)}, {t(2, kind='i64')}) -> {t(2, 4)}",

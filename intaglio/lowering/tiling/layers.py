@@ -249,6 +249,13 @@ class SumLayer(Layer):
 
 
 @dataclass(eq=False)
+class ExtremeLayer(SumLayer):
+    """The smaller or larger elements of two tensors, both in the scale of the result."""
+
+    largest: bool
+
+
+@dataclass(eq=False)
 class ProductLayer(Layer):
     """Product of two tensors."""
 

@@ -19,11 +19,10 @@ from intaglio.dialects import npu
 from intaglio.lowering.tiling.emitter import Emitter
 from intaglio.lowering.tiling.geometry import divide_up, parts
 from intaglio.lowering.tiling.layers import MoveLayer
-from intaglio.targets.boxes import Box, Loop, chunks, loops_of, row_major
+from intaglio.lowering.tiling.vector import IDENTITY
+from intaglio.targets.boxes import Box, Loop, chunks, exchanged_loops, loops_of, row_major
+from intaglio.targets.costs import transpose_cost
 from intaglio.targets.target import Target
-
-IDENTITY = npu.Scale(1 << 30, 30, 0)
-"""A rescaling that leaves values as they are."""
 
 FULL = npu.Bounds(-128, 127)
 
@@ -32,6 +31,9 @@ _TASK_CYCLES = 1024
 
 _LARGEST_COUNT = 65_535
 _LARGEST_STEP = (1 << 20) - 1
+_MOST_SPANNED = 16 << 20
+"""Rows times bytes of a row that one instruction may span."""
+
 _LARGEST_RUN = 4096
 """Bytes of a run that is one position; longer ones are several."""
 
@@ -140,6 +142,10 @@ class MoveTasks:
             target: the buffer that is written, from its offset on.
             loops: over bytes, the outermost first.
         """
+        pair = exchanged_loops(loops)
+        if pair is not None:
+            self._transpose(source, target, loops, *pair)
+            return
         run, rest = _split(loops)
         if run > _LARGEST_RUN:
             whole = run // _LARGEST_RUN
@@ -150,6 +156,43 @@ class MoveTasks:
                 self._copy_runs(_moved(source, moved), _moved(target, moved), rest, run % _LARGEST_RUN)
             return
         self._copy_runs(source, target, rest, run)
+
+    def _transpose(
+        self, source: MovePlace, target: MovePlace, loops: Sequence[Loop], columns: Loop, channels: Loop
+    ) -> None:
+        """Exchange the innermost loop of the target, which are columns, with that of the source, which are channels."""
+        rest = sorted((loop for loop in loops if loop not in (columns, channels)), key=lambda loop: -loop.count)
+        span = (columns.count - 1) * columns.source + channels.count
+        first = rest[:1]
+        rows = (
+            first[0] if first and first[0].source <= _LARGEST_STEP and first[0].count * span <= _MOST_SPANNED else None
+        )
+        outer = [loop for loop in rest if loop is not rows]
+        size = self.target.array_size
+        width = max(size, _TASK_CYCLES // (2 * divide_up(channels.count, size)) // size * size)
+        for steps in itertools.product(*(range(loop.count) for loop in outer)):
+            a = _moved(source, sum(step * loop.source for step, loop in zip(steps, outer, strict=True)))
+            b = _moved(target, sum(step * loop.target for step, loop in zip(steps, outer, strict=True)))
+            for x0 in range(0, columns.count, width):
+                part = replace(columns, count=min(width, columns.count - x0))
+                cost = transpose_cost(1, part.count, channels.count, self.target).work_cycles
+                whole = rows or Loop(1, span, 0)
+                for y0, y1 in parts(whole.count, divide_up(whole.count, max(1, _TASK_CYCLES // cost))):
+                    inside = _moved(a, x0 * columns.source + y0 * whole.source)
+                    place = _moved(b, x0 * columns.target + y0 * whole.target)
+                    self._transpose_tile(inside, place, replace(whole, count=y1 - y0), part, channels)
+
+    def _transpose_tile(self, source: MovePlace, target: MovePlace, rows: Loop, columns: Loop, channels: Loop) -> None:
+        span = (columns.count - 1) * columns.source + channels.count
+        self.emitter.task(
+            npu.TransposeOp,
+            [source.buffer, target.buffer],
+            map=npu.FeatureMapAttr(npu.FeatureMap(source.offset, rows.count, span, rows.source, 0)),
+            placement=npu.PlacementAttr(npu.Placement(target.offset, rows.target, channels.target)),
+            window=npu.GridAttr(npu.Grid(rows.count, columns.count, 1, columns.source)),
+            origin=npu.OriginAttr(npu.Origin(0, 0)),
+            channels=channels.count,
+        )
 
     def _copy_runs(self, source: MovePlace, target: MovePlace, loops: Sequence[Loop], run: int) -> None:
         for outer, rows, columns in self._grids(loops, run):

@@ -26,6 +26,7 @@ from intaglio.lowering.tiling.layers import (
     ConvertLayer,
     CopyLayer,
     DepthwiseLayer,
+    ExtremeLayer,
     InterpolatedLayer,
     Layer,
     MatrixLayer,
@@ -39,7 +40,9 @@ from intaglio.lowering.tiling.layers import (
     as_image,
 )
 from intaglio.lowering.tiling.packing import as_bytes
+from intaglio.lowering.tiling.products import read_matmul
 from intaglio.lowering.tiling.reductions import read_extreme, read_sum
+from intaglio.lowering.tiling.rows import read_norm, read_softmax
 from intaglio.lowering.tiling.transposed import read_conv_transpose
 from intaglio.lowering.tiling.values import (
     bounds_of,
@@ -50,6 +53,7 @@ from intaglio.lowering.tiling.values import (
     scale_of,
     shape_of,
 )
+from intaglio.lowering.tiling.vector import IDENTITY
 from intaglio.numerics.addition import add_headroom_bits
 from intaglio.numerics.requantization import add_multipliers, average_multiplier
 from intaglio.numerics.tables import table_int8, table_int16, table_int16_scale
@@ -319,6 +323,23 @@ def _sum(op: nn.AddOp | nn.SubOp, source: Callable[..., Source], output: Callabl
     )
 
 
+def _extreme(op: nn.MinimumOp | nn.MaximumOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> Layer:
+    sources, shape, operands = _binary_sources(op, source)
+    a, b, result = (quantization_of(value) for value in (*operands, op.result))
+    return ExtremeLayer(
+        op.location,
+        sources,
+        output(),
+        shape,
+        subtract=False,
+        scale=replace(IDENTITY, zero_point=result.zero_point),
+        a_scale=scale_of(a.scale / result.scale, a.zero_point),
+        b_scale=scale_of(b.scale / result.scale, b.zero_point),
+        bounds=bounds_of(op.result, op.clamp),
+        largest=isinstance(op, nn.MaximumOp),
+    )
+
+
 def _product(op: nn.MulOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> Layer:
     sources, shape, operands = _binary_sources(op, source)
     a, b, result = (quantization_of(value) for value in (*operands, op.result))
@@ -401,7 +422,12 @@ _READERS: dict[type[Operation], Reader] = {
     nn.ReluOp: _clip,
     nn.ClipOp: _clip,
     RequantizeOp: _requantize,
+    nn.MinimumOp: _extreme,
+    nn.MaximumOp: _extreme,
     nn.ConvTranspose2dOp: read_conv_transpose,
+    nn.MatmulOp: read_matmul,
+    nn.SoftmaxOp: read_softmax,
+    nn.AxisNormOp: read_norm,
     nn.ReduceSumOp: read_sum,
     nn.ReduceMeanOp: read_sum,
     nn.ReduceMaxOp: read_extreme,

@@ -29,7 +29,9 @@ from intaglio.lowering.tiling.matrix import Accumulators, LoadedSlice, MatrixTas
 from intaglio.lowering.tiling.moving import MovePlace, MoveTasks
 from intaglio.lowering.tiling.network import Network, set_lifetimes
 from intaglio.lowering.tiling.packing import OutputGroup, PackedWeights, as_bytes, depthwise_bytes, pack_matrix
+from intaglio.lowering.tiling.products import MatmulLayer, MatmulTasks
 from intaglio.lowering.tiling.residency import CascadePlan, Machine, Plan, plan_network
+from intaglio.lowering.tiling.rows import RowLayer
 from intaglio.lowering.tiling.vector import Constants, VectorTasks, copy_rows, vector_layer_cycles
 from intaglio.targets.target import Target
 
@@ -174,6 +176,8 @@ class _Scheduler:
             self._move(layer, plan)
         elif isinstance(layer, MatrixLayer):
             self._matrix(layer, plan)
+        elif isinstance(layer, MatmulLayer):
+            self._matmul(layer, plan)
         else:
             self._vector(layer, plan)
         self.store_result(layer.output)
@@ -286,7 +290,19 @@ class _Scheduler:
             return self.emitter.constant(name, as_bytes(layer.table))
         if isinstance(layer, MatrixLayer):
             return self.emitter.constant(name, self.packed.packed[layer].data)
+        if isinstance(layer, RowLayer):
+            return self.emitter.constant(name, layer.data)
+        if isinstance(layer, MatmulLayer):
+            return self.emitter.constant(name, layer.parameters())
         return None
+
+    def _matmul(self, layer: MatmulLayer, plan: LayerPlan) -> None:
+        tasks = MatmulTasks(self.emitter, layer, self.packed.target, self.accumulators)
+        constant = self.constant(layer)
+        assert constant is not None
+        parameters = self.emitter.load_run(constant, 0, layer.constant_bytes)
+        for block, sources, output in self._views(layer, plan):
+            tasks.compute(sources, output, block, parameters)
 
     def _matrix(self, layer: MatrixLayer, plan: LayerPlan) -> None:
         tasks = MatrixTasks(self.emitter, layer, self.packed.target, self.accumulators)
@@ -327,7 +343,7 @@ class _Scheduler:
         groups = self.packed.packed[layer].groups
         if producer is None or not layer.window.is_pointwise or layer.groups != 1 or len(groups[0].pieces) != 1:
             return 1
-        if isinstance(producer, MatrixLayer | MoveLayer) or not producer.splits_channels:
+        if isinstance(producer, MatrixLayer) or not producer.works_by_rows or not producer.splits_channels:
             return 1
         target = self.packed.target
         positions = math.prod(layer.shape[:3])

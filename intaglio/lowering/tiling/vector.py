@@ -16,6 +16,7 @@ from intaglio.lowering.tiling.layers import (
     AveragePoolLayer,
     ConvertLayer,
     DepthwiseLayer,
+    ExtremeLayer,
     InterpolatedLayer,
     Layer,
     MaxPoolLayer,
@@ -72,7 +73,7 @@ class VectorTasks:
         """
         size, window = self.target.array_size, self.layer.window
         taps = window.y.kernel * window.x.kernel
-        kind = _KINDS[type(self.layer)]
+        kind = KINDS[type(self.layer)]
         channels, elements = min(size, block.channels), self.layer.element_bytes
         row = vector_cost(kind, block.columns, channels, taps, self.target, elements).work_cycles
         groups = divide_up(block.channels, size)
@@ -125,7 +126,7 @@ class VectorTasks:
 
     def compute_tile(self, sources: list[View], output: View, tile: Block, constants: Constants | None = None) -> None:
         """Compute a tile by one task."""
-        _FAMILIES[type(self.layer)](self, sources, output, tile, constants)
+        FAMILIES[type(self.layer)](self, sources, output, tile, constants)
 
     def emit(
         self,
@@ -199,7 +200,7 @@ def vector_layer_cycles(layer: Layer, target: Target) -> int:
     taps = layer.window.y.kernel * layer.window.x.kernel
     images, rows, columns, channels = layer.shape
     positions = images * rows * columns
-    return vector_cost(_KINDS[type(layer)], positions, channels, taps, target, layer.element_bytes).work_cycles
+    return vector_cost(KINDS[type(layer)], positions, channels, taps, target, layer.element_bytes).work_cycles
 
 
 def _operand(view: View, shape: Shape, tile: Block) -> npu.OperandAttr:
@@ -264,7 +265,7 @@ def _sum(tasks: VectorTasks, sources: list[View], output: View, tile: Block, loa
     layer = tasks.layer
     assert isinstance(layer, SumLayer)
     tasks.emit(
-        npu.SubtractOp if layer.subtract else npu.AddOp,
+        _combination(layer),
         [sources[1].buffer],
         sources[0],
         output,
@@ -275,6 +276,12 @@ def _sum(tasks: VectorTasks, sources: list[View], output: View, tile: Block, loa
         b_scale=npu.ScaleAttr(layer.b_scale),
         bounds=npu.BoundsAttr(layer.bounds),
     )
+
+
+def _combination(layer: SumLayer) -> type[npu.ScaledSumOp]:
+    if isinstance(layer, ExtremeLayer):
+        return npu.MaximumOp if layer.largest else npu.MinimumOp
+    return npu.SubtractOp if layer.subtract else npu.AddOp
 
 
 def _product(tasks: VectorTasks, sources: list[View], output: View, tile: Block, loaded: Constants | None) -> None:
@@ -337,11 +344,12 @@ def _interpolate(tasks: VectorTasks, sources: list[View], output: View, tile: Bl
     )
 
 
-_KINDS: dict[type[Layer], str] = {
+KINDS: dict[type[Layer], str] = {
     DepthwiseLayer: "depthwise",
     MaxPoolLayer: "max",
     AveragePoolLayer: "sum",
     SumLayer: "add",
+    ExtremeLayer: "minimum",
     ProductLayer: "multiply",
     ConvertLayer: "convert",
     TableLayer: "lookup",
@@ -349,11 +357,12 @@ _KINDS: dict[type[Layer], str] = {
 }
 """The instruction of each kind of layer."""
 
-_FAMILIES: dict[type[Layer], Callable[[VectorTasks, list[View], View, Block, Constants | None], Any]] = {
+FAMILIES: dict[type[Layer], Callable[[VectorTasks, list[View], View, Block, Constants | None], Any]] = {
     DepthwiseLayer: _depthwise,
     MaxPoolLayer: _max_pool,
     AveragePoolLayer: _average_pool,
     SumLayer: _sum,
+    ExtremeLayer: _sum,
     ProductLayer: _product,
     ConvertLayer: _convert,
     TableLayer: _lookup,
