@@ -21,6 +21,7 @@ from intaglio.errors import UserError
 from intaglio.interpreter.registry import rule
 from intaglio.interpreter.values import Array, value_dtype, value_shape
 from intaglio.ir.locations import describe
+from intaglio.numerics.fixed_point import ROOT_FRACTION_BITS, square_root
 from intaglio.numerics.normalization import normalized_by
 from intaglio.numerics.requantization import apply_scale
 from intaglio.numerics.softmax import probabilities
@@ -95,6 +96,7 @@ class Machine:
             "vector.transpose": self._transpose,
             "vector.minimum": self._minimum,
             "vector.maximum": self._elementwise_maximum,
+            "vector.root": self._root,
             "vector.softmax": self._softmax,
             "vector.normalize": self._normalize,
         }
@@ -317,6 +319,14 @@ class Machine:
             for _, ky, kx in self._taps("vector"):
                 total += self._value("vector", operands, oy, ox, channels, (ky, kx)) - zero_point
             self._write_result(oy, ox, _wrapped(total, 32))
+
+    def _root(self, operands: Operands) -> None:
+        channels, zero_point = operands["channels"], self._scale(1)["zero_point"]
+        for _, oy, ox in self._positions("vector"):
+            total = np.zeros(channels, np.int64)
+            for _, ky, kx in self._taps("vector"):
+                total += (self._value("vector", operands, oy, ox, channels, (ky, kx)) - zero_point) ** 2
+            self._write_result(oy, ox, _saturated(square_root(_saturated(total), ROOT_FRACTION_BITS[8])))
 
     def _first(self, operands: Operands, oy: int, ox: int) -> Int64Array:
         """The first operand's elements less its zero point."""

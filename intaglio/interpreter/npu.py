@@ -20,6 +20,7 @@ from intaglio.errors import UserError
 from intaglio.interpreter.interpreter import Interpreter
 from intaglio.interpreter.registry import calling_rule, find_rule, missing_rule, rule
 from intaglio.interpreter.values import Array, value_dtype, value_shape
+from intaglio.numerics.fixed_point import ROOT_FRACTION_BITS, square_root
 from intaglio.numerics.normalization import normalized_by
 from intaglio.numerics.requantization import apply_scale
 from intaglio.numerics.softmax import probabilities
@@ -202,6 +203,15 @@ def total(machine: Machine, op: npu.SumOp) -> None:
     """Sum over the taps less the zero point, rescaled."""
     sums = (under_taps(machine, op) - op.input_zero_point.value.data).sum(axis=2)
     write(machine, op.output, op.placement.data, op.bounds.data, rescaled(sums, op.result_scale.data))
+
+
+@task(npu.RootOp)
+def root(machine: Machine, op: npu.RootOp) -> None:
+    """Root of the sum over the taps of squares less the zero point, rescaled."""
+    squares = ((under_taps(machine, op) - op.input_zero_point.value.data) ** 2).sum(axis=2)
+    most = np.iinfo(np.int32).max
+    roots = np.minimum(square_root(np.minimum(squares, most), ROOT_FRACTION_BITS[8]), most)
+    write(machine, op.output, op.placement.data, op.bounds.data, rescaled(roots, op.result_scale.data))
 
 
 def operands(machine: Machine, op: npu.BinaryTaskOp) -> tuple[Array, Array]:

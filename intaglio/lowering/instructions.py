@@ -164,12 +164,15 @@ def _max(task: npu.MaxOp, places: Places) -> Items:
     yield _executed("max", task)
 
 
-def _sum(task: npu.SumOp, places: Places) -> Items:
-    yield from _map_task(task, task.bounds.data, places)
-    yield _grid("vector.taps", task.taps.data)
-    yield _scale(0, task.result_scale.data)
-    yield _zero_point(1, task.input_zero_point)
-    yield _executed("sum", task)
+def _sum(kind: str) -> Callable[[npu.SumOp | npu.RootOp, Places], Items]:
+    def lower(task: npu.SumOp | npu.RootOp, places: Places) -> Items:
+        yield from _map_task(task, task.bounds.data, places)
+        yield _grid("vector.taps", task.taps.data)
+        yield _scale(0, task.result_scale.data)
+        yield _zero_point(1, task.input_zero_point)
+        yield _executed(kind, task)
+
+    return lower
 
 
 def _binary(task: npu.BinaryTaskOp, places: Places) -> Items:
@@ -246,7 +249,8 @@ _LOWERINGS: dict[type[npu.TaskOp], Callable[[Any, Places], Items]] = {
     npu.RequantizeOp: _requantize,
     npu.DepthwiseOp: _depthwise,
     npu.MaxOp: _max,
-    npu.SumOp: _sum,
+    npu.SumOp: _sum("sum"),
+    npu.RootOp: _sum("root"),
     npu.AddOp: _scaled_sum("add"),
     npu.SubtractOp: _scaled_sum("subtract"),
     npu.MultiplyOp: _multiply,

@@ -17,6 +17,7 @@ from xdsl.ir import Operation, SSAValue
 
 from intaglio.dialects import nn, quant
 from intaglio.dialects.quant import UniformQuantizedPerAxisType, UniformQuantizedType, requantization_mode
+from intaglio.numerics.fixed_point import LONGEST_SUM_OF_SQUARES
 from intaglio.params import RequantizationMode
 from intaglio.precision import Precision
 from intaglio.targets.instructions import AFFINE_BYTES, EXPONENTIAL_BYTES
@@ -27,7 +28,7 @@ Check = Callable[[Operation, Target], str | None]
 """The offending values of an operation, or None."""
 
 LINEAR = (nn.Conv2dOp, nn.ConvTranspose2dOp, nn.DenseOp)
-REDUCTIONS = (nn.ReduceSumOp, nn.ReduceMeanOp, nn.ReduceMaxOp, nn.ReduceMinOp)
+REDUCTIONS = (nn.ReduceSumOp, nn.ReduceMeanOp, nn.ReduceL2Op, nn.ReduceMaxOp, nn.ReduceMinOp)
 BINARY = (nn.AddOp, nn.SubOp, nn.MulOp, nn.MinimumOp, nn.MaximumOp)
 NORMALIZATIONS = (nn.SoftmaxOp, nn.LayerNormOp, nn.RmsNormOp)
 SUPPORTED: tuple[type[Operation], ...] = (
@@ -329,10 +330,10 @@ def neighbouring_dimensions(op: Operation, target: Target) -> str | None:
 
 @_constraint(*REDUCTIONS)
 def reduced_elements(op: Operation, target: Target) -> str | None:
-    """A reduction is over at most 32768 elements, which fit half of the scratchpad."""
+    """A reduction is over at most 32768 elements, 16384 of squares, which fit half of the scratchpad."""
     assert isinstance(op, nn.ReduceOp)
     count = math.prod(_shape(op.input)) // math.prod(_shape(op.result))
-    most = min(LARGEST_DEPTH, target.scratchpad_bytes // 2)
+    most = min(LONGEST_SUM_OF_SQUARES if isinstance(op, nn.ReduceL2Op) else LARGEST_DEPTH, target.scratchpad_bytes // 2)
     return None if count <= most else f"{count}"
 
 

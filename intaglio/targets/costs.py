@@ -26,10 +26,13 @@ _CYCLES_PER_RESULT = {
     "normalize": 7,
 }
 _BINARY = ("multiply", "add", "subtract", "minimum", "maximum")
-_TAPPED = ("max", "sum", "depthwise")
+_TAPPED = ("max", "sum", "root", "depthwise")
 
 _READ_AGAIN = {"softmax": 3, "normalize": 2}
 """How often an instruction reads a row: once for each thing that it finds out about it, and for the result."""
+
+_SQUARE_ROOT_CYCLES = 12
+"""For the square root in each lane: the zeros counted, the table, two iterations, the product, and rescaling."""
 
 _ROOT_CYCLES = {"softmax": 10, "normalize": 20}
 """For the reciprocal (or reciprocal root) of up to D positions: the zeros counted, the table, two iterations."""
@@ -189,6 +192,8 @@ def vector_cost(
         constants += taps * elements.weights
     elif kind in {"max", "sum"}:
         per_result = taps + 1
+    elif kind == "root":
+        per_result = taps + _SQUARE_ROOT_CYCLES
     else:
         per_result = _CYCLES_PER_RESULT[kind]
         reads = reads * _READ_AGAIN.get(kind, 1) + (elements.operand if kind in _BINARY else 0)

@@ -335,6 +335,7 @@ def _work(op: Operation, precision: Precision, target: Target) -> _Work:
         return _Work(0, movement_cycles(op, target) if known else positions * channels)
     if isinstance(op, REDUCTIONS):
         kind = "max" if isinstance(op, nn.ReduceMaxOp | nn.ReduceMinOp) else "sum"
+        kind = "root" if isinstance(op, nn.ReduceL2Op) else kind
         taps = math.prod(nn.tensor_of(op.operands[0]).get_shape()) // max(1, positions * channels)
         return _Work(0, vector_cost(kind, positions, channels, taps, target).cycles)
     if isinstance(op, LINEAR):

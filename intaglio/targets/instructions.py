@@ -495,6 +495,14 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         uses=_vector("input", "operand", "scale[0]", "scale[1]", "scale[2]"),
     ),
     Instruction(
+        "vector.root",
+        0x5E,
+        Queue.VECTOR,
+        "Root of the sum of squares over the taps less the first operand's zero point, of bytes, rescaled.",
+        (_CHANNELS, *_ORIGIN),
+        uses=_vector("input", "taps", "scale[0]", "scale[1]"),
+    ),
+    Instruction(
         "vector.softmax",
         0x5F,
         Queue.VECTOR,

@@ -73,6 +73,7 @@ FAMILIES: dict[str, Family] = {
     "doubling": lambda b: transposed(b, strides=(2, 2), kernel=(2, 2), pads=(0, 0, 0, 0), dilations=(1, 1)),
     "narrow conv2d": narrow,
     "sums": lambda b: reduced(b, nn.ReduceSumOp, nn.ReduceMeanOp),
+    "roots": lambda b: reduced(b, nn.ReduceL2Op),
     "extremes": lambda b: reduced(b, nn.ReduceMaxOp, nn.ReduceMinOp),
 }
 

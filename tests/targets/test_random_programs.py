@@ -147,13 +147,13 @@ def test_multiply_and_requantize(make_case, transfer, data: st.DataObject) -> No
 
 @SETTINGS
 @given(data=st.data())
-@pytest.mark.parametrize("kind", ["depthwise", "max", "sum"])
+@pytest.mark.parametrize("kind", ["depthwise", "max", "sum", "root"])
 def test_instructions_with_taps(make_case, transfer, kind: str, data: st.DataObject) -> None:
     def pick(low: int, high: int) -> int:
         return data.draw(st.integers(low, high))
 
     channels, columns, rows, spare = pick(1, 40), pick(1, 8), pick(1, 5), pick(0, 3)
-    size, width, result, wide = pick(1, 2), pick(1, 2), pick(1, 2), pick(0, 1)
+    size, width, result, wide = 1 if kind == "root" else pick(1, 2), pick(1, 2), pick(1, 2), pick(0, 1)
     body = feature_map(pick, "vector", size)
     body += grid("vector.window", columns, rows, multiple(pick, 0, 20, size), pick(0, 3))
     body += grid("vector.taps", pick(1, 12), pick(1, 8), multiple(pick, 0, 20, size), pick(0, 2))

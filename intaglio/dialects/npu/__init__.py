@@ -50,7 +50,7 @@ from intaglio.dialects.npu.rows import NormalizeOp, SoftmaxOp, TransposeOp
 from intaglio.dialects.npu.tasks import MapTaskOp, TaskOp, buffer_type, space_of
 from intaglio.dialects.npu.transfers import LoadOp, StoreOp, TransferOp
 from intaglio.dialects.npu.types import TOKEN, BufferType, Space, SpaceAttr, TokenType
-from intaglio.dialects.npu.windows import DepthwiseOp, MaxOp, SumOp
+from intaglio.dialects.npu.windows import DepthwiseOp, MaxOp, RootOp, SumOp
 
 Npu = Dialect(
     "npu",
@@ -66,6 +66,7 @@ Npu = Dialect(
         DepthwiseOp,
         MaxOp,
         SumOp,
+        RootOp,
         AddOp,
         SubtractOp,
         MultiplyOp,
@@ -130,6 +131,7 @@ __all__ = [
     "PlacementAttr",
     "ProgramOp",
     "RequantizeOp",
+    "RootOp",
     "Scale",
     "ScaleAttr",
     "ScaledSumOp",

@@ -157,3 +157,46 @@ class SumOp(MapTaskOp):
     def tap_grid(self) -> Grid:
         """The taps of the window."""
         return self.taps.data
+
+
+@irdl_op_definition
+class RootOp(MapTaskOp):
+    """Root of the sum of squares over the taps less the input's zero point, of bytes, rescaled (`vector.root`).
+
+    Constraints:
+        C1: input and output are in the scratchpad.
+        C2: all bytes lie in their buffers.
+
+    Example:
+    ```mlir
+    npu.program @p : (tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x1x1x2x!quant.uniform<i8:f32, 0.5>> target "gen1" {
+    ^bb0(%in: !npu.buffer<dram, 32>, %out: !npu.buffer<dram, 2>):
+      %x = npu.allocate : !npu.buffer<scratchpad, 32>
+      %y = npu.allocate : !npu.buffer<scratchpad, 2>
+      %0 = npu.load %in to %x <source_offset 0, target_offset 0, run 32> : !npu.buffer<dram, 32> to !npu.buffer<scratchpad, 32>
+      %1 = npu.root %x map <offset 0, rows 4, row_bytes 8, row_stride 8, pad 0> to %y <offset 0, row_stride 2, column_stride 2> window <rows 1, columns 1, step_y 1, step_x 2> taps <rows 4, columns 4, step_y 1, step_x 2> origin <y0 0, x0 0> channels 2 result_scale <multiplier 1073741824, shift 34, zero_point 0> input_zero_point 0 bounds <low -128, high 127> after(%0) : !npu.buffer<scratchpad, 32>, !npu.buffer<scratchpad, 2>
+      %2 = npu.store %y to %out <source_offset 0, target_offset 0, run 2> after(%1) : !npu.buffer<scratchpad, 2> to !npu.buffer<dram, 2>
+    }
+    ```
+    """
+
+    name = "npu.root"
+    input = operand_def(BufferType)
+    taps = prop_def(GridAttr)
+    result_scale = prop_def(ScaleAttr)
+    input_zero_point = prop_def(Number)
+    bounds = prop_def(BoundsAttr)
+    assembly_format = (
+        "$input `map` $map "
+        + OUTPUT_FORMAT
+        + "`taps` $taps "
+        + MAP_FORMAT
+        + "`result_scale` $result_scale `input_zero_point` $input_zero_point `bounds` $bounds "
+        + END_FORMAT
+        + "type($input) `,` type($output)"
+    )
+
+    @property
+    def tap_grid(self) -> Grid:
+        """The taps of the window."""
+        return self.taps.data

@@ -238,6 +238,11 @@ class AveragePoolLayer(Layer):
 
 
 @dataclass(eq=False)
+class RootLayer(AveragePoolLayer):
+    """Root of the sum of the squares of each window."""
+
+
+@dataclass(eq=False)
 class SumLayer(Layer):
     """Sum or difference of two tensors."""
 

@@ -41,7 +41,7 @@ from intaglio.lowering.tiling.layers import (
 )
 from intaglio.lowering.tiling.packing import as_bytes
 from intaglio.lowering.tiling.products import read_matmul
-from intaglio.lowering.tiling.reductions import read_extreme, read_sum
+from intaglio.lowering.tiling.reductions import read_extreme, read_root, read_sum
 from intaglio.lowering.tiling.rows import read_norm, read_softmax
 from intaglio.lowering.tiling.transposed import read_conv_transpose
 from intaglio.lowering.tiling.values import (
@@ -430,6 +430,7 @@ _READERS: dict[type[Operation], Reader] = {
     nn.AxisNormOp: read_norm,
     nn.ReduceSumOp: read_sum,
     nn.ReduceMeanOp: read_sum,
+    nn.ReduceL2Op: read_root,
     nn.ReduceMaxOp: read_extreme,
     nn.ReduceMinOp: read_extreme,
     **dict.fromkeys(nn.TABLE_OPS, _table),

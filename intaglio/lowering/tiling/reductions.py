@@ -20,11 +20,13 @@ from intaglio.lowering.tiling.layers import (
     MatrixLayer,
     MaxPoolLayer,
     Parameters,
+    RootLayer,
     Source,
     TableLayer,
     Tensor,
 )
 from intaglio.lowering.tiling.values import quantization_of, scale_of, shape_of
+from intaglio.numerics.fixed_point import ROOT_FRACTION_BITS
 from intaglio.numerics.requantization import average_multiplier
 
 Sources = Callable[..., Source]
@@ -85,6 +87,22 @@ def read_sum(op: nn.ReduceSumOp | nn.ReduceMeanOp, source: Sources, output: Outp
         scale=scale,
         input_zero_point=kind.zero_point,
         bounds=bounds,
+    )
+
+
+def read_root(op: nn.ReduceL2Op, source: Sources, output: Output) -> Layer:
+    """The root of a sum of squares."""
+    kind, result = quantization_of(op.input), quantization_of(op.result)
+    image, window, shape = reduced_image(op)
+    return RootLayer(
+        op.location,
+        (source(op.input, image),),
+        output(),
+        shape,
+        window=window,
+        scale=scale_of(kind.scale * 2.0 ** -ROOT_FRACTION_BITS[8] / result.scale, result.zero_point),
+        input_zero_point=kind.zero_point,
+        bounds=Bounds(result.storage_min, result.storage_max),
     )
 
 

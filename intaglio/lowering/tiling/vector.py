@@ -21,6 +21,7 @@ from intaglio.lowering.tiling.layers import (
     Layer,
     MaxPoolLayer,
     ProductLayer,
+    RootLayer,
     SumLayer,
     TableLayer,
 )
@@ -248,7 +249,7 @@ def _average_pool(tasks: VectorTasks, sources: list[View], output: View, tile: B
     layer = tasks.layer
     assert isinstance(layer, AveragePoolLayer)
     tasks.emit(
-        npu.SumOp,
+        npu.RootOp if isinstance(layer, RootLayer) else npu.SumOp,
         [],
         sources[0],
         output,
@@ -348,6 +349,7 @@ KINDS: dict[type[Layer], str] = {
     DepthwiseLayer: "depthwise",
     MaxPoolLayer: "max",
     AveragePoolLayer: "sum",
+    RootLayer: "root",
     SumLayer: "add",
     ExtremeLayer: "minimum",
     ProductLayer: "multiply",
@@ -361,6 +363,7 @@ FAMILIES: dict[type[Layer], Callable[[VectorTasks, list[View], View, Block, Cons
     DepthwiseLayer: _depthwise,
     MaxPoolLayer: _max_pool,
     AveragePoolLayer: _average_pool,
+    RootLayer: _average_pool,
     SumLayer: _sum,
     ExtremeLayer: _sum,
     ProductLayer: _product,

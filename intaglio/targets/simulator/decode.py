@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+from intaglio.numerics.fixed_point import LONGEST_SUM_OF_SQUARES
 from intaglio.targets.encoding import ProgramError, Word, decode, semaphores_of
 from intaglio.targets.instructions import (
     AFFINE_BYTES,
@@ -256,6 +258,16 @@ def _sum(operands: Operands, state: State, target: Target) -> Work:
     return Pool(Pooling.SUM, read, _output(state, channels), _clamp(state), _scale(state, 0), _scale(state, 1))
 
 
+def _root(operands: Operands, state: State, target: Target) -> Work:
+    work = _sum(operands, state, target)
+    assert isinstance(work, Pool)
+    if work.read.map.element_bytes != 1:
+        raise ProgramError("it works on bytes, got elements of two bytes")
+    if work.read.taps.count > LONGEST_SUM_OF_SQUARES:
+        raise ProgramError(f"a root is of at most {LONGEST_SUM_OF_SQUARES} squares, got {work.read.taps.count} taps")
+    return replace(work, kind=Pooling.ROOT)
+
+
 def _elementwise(kind: Binary) -> Callable[[Operands, State, Target], Work]:
     def make(operands: Operands, state: State, target: Target) -> Work:
         output = _output(state, operands["channels"])
@@ -356,6 +368,7 @@ _WORK: dict[str, Callable[[Operands, State, Target], Work]] = {
     "vector.transpose": _transpose,
     "vector.minimum": _elementwise(Binary.MINIMUM),
     "vector.maximum": _elementwise(Binary.MAXIMUM),
+    "vector.root": _root,
     "vector.softmax": _softmax,
     "vector.normalize": _normalize,
 }

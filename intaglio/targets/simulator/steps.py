@@ -117,11 +117,12 @@ class Pooling(Enum):
 
     MAX = "max"
     SUM = "sum"
+    ROOT = "root"
 
 
 @dataclass(frozen=True)
 class Pool:
-    """`vector.max` (which has no scales) or `vector.sum`."""
+    """`vector.max` (which has no scales), `vector.sum` or `vector.root`."""
 
     kind: Pooling
     read: WindowRead
