@@ -25,6 +25,7 @@ from intaglio.passes.base import get_pass
 from intaglio.phases import PHASES, CompileOptions, phase_index
 from intaglio.targets.simulator import Program
 from intaglio.targets.target import load_target
+from tests.lowering.test_attention_layers import FAMILIES as ATTENTION
 from tests.lowering.test_movement import FAMILIES as MOVEMENT
 from tests.lowering.test_reshaping_layers import FAMILIES as RESHAPING
 
@@ -145,6 +146,7 @@ FAMILIES: dict[str, Family] = {
     **{kind.name.removeprefix("nn."): _table(kind) for kind in _IN_8_BITS},
     **MOVEMENT,
     **RESHAPING,
+    **ATTENTION,
 }
 """All operations."""
 

@@ -60,11 +60,11 @@ def product(b: Builder) -> SSAValue:
     return b.add(nn.MatmulOp(lhs, rhs, TensorType(kind, [*batches, rows, columns]), clamp=b.clamp()))
 
 
-def extreme(b: Builder) -> SSAValue:
+def extreme(b: Builder, kind: type[nn.ElementwiseOp]) -> SSAValue:
     source = b.input(*some_shape(b, 40))
     shape = [1 if b.number(0, 1) else size for size in source.type.get_shape()]
     operands = [source, b.input(*shape)]
-    return b.binary(b.choice([nn.MinimumOp, nn.MaximumOp]), *(operands[::-1] if b.number(0, 1) else operands))
+    return b.binary(kind, *(operands[::-1] if b.number(0, 1) else operands))
 
 
 FAMILIES: dict[str, Family] = {
@@ -72,7 +72,8 @@ FAMILIES: dict[str, Family] = {
     "layer_norm": lambda b: normalized(b, around_mean=True),
     "rms_norm": lambda b: normalized(b, around_mean=False),
     "matmul": product,
-    "extremes": extreme,
+    "minimum": lambda b: extreme(b, nn.MinimumOp),
+    "maximum": lambda b: extreme(b, nn.MaximumOp),
 }
 
 

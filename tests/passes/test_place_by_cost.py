@@ -157,7 +157,7 @@ def test_too_many_regions_name_what_divides_them():
     module = outlined(placed())
     refuse_regions(module, 2)
     with pytest.raises(
-        CheckFailedError, match=r'in 2 regions, 1 allowed; .* nn\.softmax "soft1" \(Operations'
+        CheckFailedError, match=r'in 2 regions, 1 allowed; .* nn\.softmax "soft1" \(Activations'
     ) as found:
         refuse_regions(module, 1)
     assert "nn.tanh" in str(found.value) and "qcast" not in str(found.value)

@@ -20,9 +20,9 @@ Capture = pytest.CaptureFixture[str]
 
 
 def make_model(
-    path: Path, *, shape: tuple[Any, ...] = (1, 2, 6, 6), dtype: int = TensorProto.FLOAT, softmax: bool = True
+    path: Path, *, shape: tuple[Any, ...] = (1, 2, 6, 6), dtype: int = TensorProto.FLOAT, head: bool = True
 ) -> Path:
-    """A convolution, a global mean and a softmax, which stays on the host."""
+    """A convolution, a global mean, a softmax, and a division of its results by their sum, which stays on the host."""
     weight = np.random.default_rng(0).normal(size=(4, 2, 3, 3)).astype(helper.tensor_dtype_to_np_dtype(dtype))
     nodes = [
         helper.make_node("Conv", ["input", "w"], ["c"], name="stem/Conv", pads=[1, 1, 1, 1]),
@@ -30,9 +30,10 @@ def make_model(
         helper.make_node("GlobalAveragePool", ["r"], ["m"], name="pool"),
         helper.make_node("Flatten", ["m"], ["f"], name="flat"),
     ]
-    if softmax:
-        nodes.append(helper.make_node("Softmax", ["f"], ["scores"], name="head/Softmax"))
-    output = "scores" if softmax else "f"
+    if head:
+        nodes.append(helper.make_node("Softmax", ["f"], ["s"], name="head/Softmax"))
+        nodes.append(helper.make_node("LpNormalization", ["s"], ["scores"], name="head/Normalize", p=1))
+    output = "scores" if head else "f"
     graph = helper.make_graph(
         nodes,
         "net",

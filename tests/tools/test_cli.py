@@ -17,7 +17,7 @@ from tests.tools.command_files import Array, Files, images, make_model
 def test_compile_run_profile_and_inspect(files: Files) -> None:
     out = files.compile()
     assert "gen1" in out
-    assert "nn.softmax" in out
+    assert "onnx.LpNormalization" in out
     np.savez(files.path("x.npz"), input=images(3, seed=2), label=np.arange(3))
     files.succeed("run", files.package, "--inputs", files.path("x.npz"), "--outputs", files.path("y.npz"))
     with np.load(files.path("y.npz")) as archive:
@@ -25,8 +25,7 @@ def test_compile_run_profile_and_inspect(files: Files) -> None:
         scores = archive["scores"]
     assert scores.shape == (3, 1, 4)
     assert scores.dtype == np.float32
-    # Four results of an 8-bit softmax, each at most half a step of 1/255 from its value.
-    np.testing.assert_allclose(scores.sum(axis=-1), 1, atol=4 * 0.5 / 255)
+    np.testing.assert_allclose(scores.sum(axis=-1), 1, rtol=1e-6)
     assert "stem/Conv" in files.succeed("profile", files.package)
     shown = files.succeed("inspect", files.package, "--placement", "--disassemble")
     for expected in ("region_0", "head/Softmax", "matrix.multiply", "; stem/Conv", "x86-64-v3"):
@@ -48,7 +47,7 @@ def test_results_are_close_to_the_float_model(files: Files) -> None:
 def test_json_is_one_object_and_nothing_else(files: Files) -> None:
     report = json.loads(files.compile("--json"))
     assert report["regions"] == 1
-    assert report["host_operations"]["nn.softmax"] == 1
+    assert report["host_operations"]["onnx.LpNormalization"] == 1
     profile = json.loads(files.succeed("profile", files.package, "--json"))
     for key, kind in (
         ("cycles", int),
@@ -63,8 +62,8 @@ def test_json_is_one_object_and_nothing_else(files: Files) -> None:
     assert profile["cycles"] == sum(layer["cycles"] for layer in profile["layers"])
     shown = json.loads(files.succeed("inspect", files.package, "--json", "--placement"))
     assert shown["cycles"] == profile["cycles"]
-    assert {"name": "head/Softmax", "device": "host"}.items() <= next(
-        place.items() for place in shown["placement"] if place["operation"] == "nn.softmax"
+    assert {"name": "head/Normalize", "device": "host"}.items() <= next(
+        place.items() for place in shown["placement"] if place["operation"] == "onnx.LpNormalization"
     )
     np.savez(files.path("x.npz"), input=images(2))
     arguments = ("run", files.package, "--inputs", files.path("x.npz"), "--outputs", files.path("y.npz"), "--json")
@@ -171,8 +170,8 @@ def test_inspect_the_other_kinds(files: Files) -> None:
 def test_fail_on_host_is_a_check_that_fails(files: Files) -> None:
     arguments = ("compile", files.model, "-o", files.package, "--calibration", files.data, "--fail-on-host")
     message = files.fail(*arguments, code=1)
-    assert "head/Softmax" in message
-    make_model(Path(files.model), softmax=False)
+    assert "head/Normalize" in message
+    make_model(Path(files.model), head=False)
     files.succeed(*arguments)
 
 
