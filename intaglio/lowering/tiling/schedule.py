@@ -95,6 +95,10 @@ def _work_cycles(packed: PackedNetwork) -> dict[Layer, tuple[int, int]]:
                 vector += vector_layer_cycles(layer.sum, packed.target)
         elif isinstance(layer, MoveLayer):
             vector = layer.output.size // packed.target.array_size
+        elif isinstance(layer, MatmulLayer):
+            positions = math.prod(layer.shape[:3])
+            matrix = positions * layer.sources[0].shape[3] * layer.shape[3] // packed.target.macs_per_cycle
+            vector = positions * divide_up(layer.shape[3], packed.target.array_size)
         elif not isinstance(layer, CopyLayer):
             vector = vector_layer_cycles(layer, packed.target)
         cycles[layer] = matrix, vector
