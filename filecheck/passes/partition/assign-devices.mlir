@@ -21,7 +21,7 @@ func.func @both(%x: tensor<4xf32>) -> tensor<4xf32> {
 
 // Of two violations both are told.
 // CHECK-LABEL: func.func @two_reasons
-// CHECK:       nn.max_pool2d {{.*}} {intaglio.device = "host", intaglio.host_reason = "Kernels have at most 65536 elements, got kernel [257, 256]; Strides and dilations are at most 255, got strides [256, 1] and dilations [1, 1]"}
+// CHECK:       nn.max_pool2d {{.*}} {intaglio.device = "host", intaglio.host_reason = "Kernels have at most 65535 elements, got kernel [257, 256]; Strides and dilations are at most 255, got strides [256, 1] and dilations [1, 1]"}
 func.func @two_reasons(%x: tensor<1x257x256x1x!q>) -> tensor<1x1x1x1x!q> {
   %0 = nn.max_pool2d %x kernel [257, 256] strides [256, 1] pads [0, 0, 0, 0] dilations [1, 1] : (tensor<1x257x256x1x!q>) -> tensor<1x1x1x1x!q>
   func.return %0 : tensor<1x1x1x1x!q>
