@@ -8,6 +8,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_MOST_LINES = 6
+"""Of a message with its hint; text from elsewhere, such as names in a model, may have many."""
+
 
 class UserError(Exception):
     """Something is wrong with a model, a data file, IR text, an option or a package.
@@ -26,8 +29,11 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         prefix = f"{self.where}: " if self.where else ""
-        suffix = f"\n  hint: {self.hint}" if self.hint else ""
-        return f"{prefix}error: {self.what}{suffix}"
+        lines = f"{prefix}error: {self.what}".splitlines()
+        hint = f"  hint: {self.hint}".splitlines()[:2] if self.hint else []
+        room = _MOST_LINES - len(hint)
+        shown = lines if len(lines) <= room else [*lines[: room - 1], "  ..."]
+        return "\n".join([*shown, *hint])
 
 
 class CheckFailedError(UserError):
