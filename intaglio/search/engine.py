@@ -6,7 +6,7 @@
 3. Phase 2 finds the first good choice on a path from the cheapest to the widest (`along_path`). The path of AIMET goes
    by noise alone; the default goes by noise for cost (`paths.hull_path`). The algorithm `exact` then looks between the
    last bad and the first good choice of that path, by integer programming (`exact`).
-4. Refinement drops and swaps (`refinement`).
+4. Refinement drops and swaps, and on request tries all choices of the most sensitive groups (`refinement`).
 5. Phase 3 makes conversions fewer (`conversions`).
 
 A limit of the cost takes the place of a target score when one is given: the least noisy choice within it, improved by
@@ -30,12 +30,15 @@ from intaglio.search.evaluations import Evaluations, StopSearchError
 from intaglio.search.exact import cheapest_within, quietest_within
 from intaglio.search.paths import hull_path, ordered_path
 from intaglio.search.problem import Choice, Float64Array, Problem, choice_of
-from intaglio.search.refinement import dropped, swapped, wider_within
+from intaglio.search.refinement import best_of_all, dropped, swapped, wider_within
 from intaglio.search.sensitivity import Proxy, sensitivities
 
 Algorithm = Literal["exact", "binary", "interpolation", "brute-force", "reverse"]
 
 ALGORITHMS: tuple[Algorithm, ...] = ("exact", *along_path.ALGORITHMS)
+
+MOST_EXHAUSTIVE = 10
+"""Groups of which all choices may be tried: with three precisions there are 59,049."""
 
 _EXACT_STEPS = 4
 """Integer programs between two neighbours on the path."""
@@ -57,6 +60,7 @@ class SearchOptions:
         limit: the largest number of steps of a binary search.
         drop_limit: the largest number of evaluations of drops.
         swap_limit: the largest number of evaluations of swaps, or of neighbours under a cost limit.
+        exhaustive: of how many of the most sensitive groups all choices are tried in the end that cost less.
     """
 
     target: float | None = None
@@ -69,10 +73,15 @@ class SearchOptions:
     limit: int = MIXED_PRECISION_SEARCH_LIMIT
     drop_limit: int = 30
     swap_limit: int = 10
+    exhaustive: int = 0
 
     def __post_init__(self) -> None:
         if self.algorithm not in ALGORITHMS:
             raise UserError(f"there is no algorithm {self.algorithm!r}", hint=f"use one of {', '.join(ALGORITHMS)}")
+        if not 0 <= self.exhaustive <= MOST_EXHAUSTIVE:
+            raise UserError(
+                f"all choices of {self.exhaustive} groups cannot be tried", hint=f"give 0 to {MOST_EXHAUSTIVE} groups"
+            )
 
 
 @dataclass(frozen=True)
@@ -187,6 +196,8 @@ def _choose(problem: Problem, noise: Float64Array, evaluations: Evaluations, opt
     if options.refine:
         choice = dropped(problem, noise, evaluations, choice, options.target, options.drop_limit)
         choice = swapped(problem, noise, evaluations, choice, options.target, options.swap_limit)
+    if options.exhaustive:
+        choice = best_of_all(problem, noise, evaluations, choice, options.target, options.exhaustive)
     return fewer_conversions(problem, noise, evaluations, choice) if options.reduce_conversions else choice
 
 

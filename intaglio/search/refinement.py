@@ -101,6 +101,40 @@ def _swaps(problem: Problem, noise: Float64Array, choice: Choice) -> Iterator[Ch
     yield from (candidate for _, _, candidate in sorted(found))
 
 
+def best_of_all(
+    problem: Problem, noise: Float64Array, evaluations: Evaluations, choice: Choice, target: float, groups: int
+) -> Choice:
+    """The cheapest good choice among all that are wide in the most sensitive groups only, or the one given.
+
+    Every choice of these groups that costs less than what is known to be good is evaluated, all others in their
+    cheapest precision, the least noisy first. The sum of sensitivities does not tell choices apart whose scores differ
+    by a few samples; this does, and takes up to as many evaluations as there are choices.
+
+    Args:
+        problem: groups and costs.
+        noise: `[groups, precisions]`, from phase 1.
+        evaluations: carries evaluations out.
+        choice: a choice that is good enough.
+        target: the score to keep.
+        groups: how many groups are free; the number of choices is exponential in it.
+    """
+    free = np.argsort(-noise.max(1), kind="stable")[:groups].tolist()
+    choices = [problem.cheapest()]
+    for group in free:
+        indices = np.flatnonzero(problem.allowed[group]).tolist()
+        choices = [problem.with_group(other, group, index) for other in choices for index in indices]
+    everyone = np.arange(len(choice))
+    costs = {other: problem.cost(other) for other in choices}
+    waiting = sorted(choices, key=lambda other: (float(noise[everyone, other].sum()), costs[other], other))
+    cost = problem.cost(choice)
+    evaluations.begin("all choices", sum(other < cost for other in costs.values()))
+    for candidate in waiting:
+        if costs[candidate] < cost and evaluations.score(candidate, target) >= target:
+            choice, cost = candidate, costs[candidate]
+            evaluations.say(f"of all choices one has a cost of {cost:.6g}")
+    return choice
+
+
 def wider_within(
     problem: Problem, noise: Float64Array, evaluations: Evaluations, choice: Choice, limit_cost: float, limit: int
 ) -> Choice:

@@ -87,6 +87,34 @@ def test_refinement_undoes_what_the_path_needed_for_nothing(
     assert result.best is not None and result.best.choice == (0, 1, 1)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_all_choices_of_the_most_sensitive_groups_are_tried_on_request(
+    seed: int, problem: Problem, evaluations: MAKE, additive: MAKE, every_choice: MAKE
+) -> None:
+    # Scores that have little to do with what phase 1 measures, as those that differ by a few samples.
+    rng = np.random.default_rng(seed)
+    luck = {choice: float(level) for choice, level in zip(every_choice(problem), rng.random(64), strict=True)}
+    luck[problem.widest()] = 1.0
+    noise = of_weights([0.05, 0.4, 0.01, 0.3, 0.02, 0.2])
+    level = additive(noise).noise_of
+
+    def evaluate(task: Task) -> Outcome:
+        return Outcome(level(task.choice) if task.kind == "noise" else luck[task.choice])
+
+    result = search(problem, evaluations(evaluate), SearchOptions(target=0.8, exhaustive=6))
+    best = min(problem.cost(choice) for choice in every_choice(problem) if luck[choice] >= 0.8)
+    assert result.best is not None and result.best.cost == best
+    # Of the three most sensitive groups it is the best where all others are narrow.
+    three = search(problem, evaluations(evaluate, about={"groups": 3}), SearchOptions(target=0.8, exhaustive=3)).best
+    few = [c for c in every_choice(problem) if luck[c] >= 0.8 and c[0] == c[2] == c[4] == 1]
+    assert three is not None and three.cost <= min(map(problem.cost, few), default=math.inf)
+
+
+def test_too_many_groups_for_all_choices_are_refused() -> None:
+    with pytest.raises(UserError, match="all choices of 11 groups cannot be tried"):
+        SearchOptions(exhaustive=11)
+
+
 def test_phase_three_makes_conversions_fewer_at_no_loss(make_problem: MAKE, evaluations: MAKE, additive: MAKE) -> None:
     # The group in the middle has no products, so that its width costs nothing but conversions.
     problem = make_problem([[40.0, 10.0], [0.0, 0.0], [40.0, 10.0]], edges=((0, 1, 100), (1, 2, 100)))

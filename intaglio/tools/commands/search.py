@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 @click.argument("model")
 @click.option("-o", "--output", metavar="FILE", help="The assignment to write, JSON or TOML.")
 @click.option("--data", required=True, metavar="EVAL.npz", help="Evaluation data, with `label` where METRIC needs it.")
-@click.option("--analysis", metavar="DATA.npz", help="What noise is measured on; by default 4 to 64 calibration samples.")
+@click.option(
+    "--analysis", metavar="DATA.npz", help="What noise is measured on; by default 4 to 64 calibration samples."
+)
 @click.option(
     "--gradients", metavar="FILE.npz", help="Squared gradients of NODE and NODE:weight: sensitivity by Fisher."
 )
@@ -61,6 +63,13 @@ if TYPE_CHECKING:
     help="How to look for the first choice that is good enough.",
 )
 @click.option("--refine/--no-refine", default=True, help="Drop and swap single layers afterwards (by default).")
+@click.option(
+    "--exhaustive",
+    type=click.IntRange(0, 10),
+    default=0,
+    metavar="GROUPS",
+    help="Try all cheaper choices of that many of the most sensitive groups in the end.",
+)
 @click.option("--results-dir", metavar="DIR", help="Where evaluations are recorded, to resume, and the report written.")
 @click.option("--clean-start", is_flag=True, help="Forget the evaluations recorded there.")
 @click.option("--executor", metavar="WHERE", help="processes:N, or dask://host:port with intaglio[dask].")
@@ -89,6 +98,7 @@ def command(
     all_candidates: bool,
     algorithm: Algorithm,
     refine: bool,
+    exhaustive: int,
     results_dir: str | None,
     clean_start: bool,
     executor: str | None,
@@ -129,7 +139,13 @@ def command(
     with search_progress() as watch:
         settings = SearchSettings(
             candidates=tuple(Precision.parse(text) for text in candidates.split(",") if text.strip()),
-            options=SearchOptions(target=target_score, cost_limit=cost_limit, algorithm=algorithm, refine=refine),
+            options=SearchOptions(
+                target=target_score,
+                cost_limit=cost_limit,
+                algorithm=algorithm,
+                refine=refine,
+                exhaustive=exhaustive,
+            ),
             allowed_drop=drop,
             cost=cost,
             target=target,
