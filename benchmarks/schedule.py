@@ -23,11 +23,12 @@ from typing import Any
 
 from networks import NETWORKS
 from xdsl.dialects import func
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import DictionaryAttr, IntegerAttr, ModuleOp
 
 from intaglio.dialects import isa
 from intaglio.ir.context import make_context
 from intaglio.lowering.isa_to_bytes import program_binary
+from intaglio.passes.npu.allocate_scratchpad import SCRATCHPAD
 from intaglio.phases import PHASES, CompileOptions, phase_index
 from intaglio.targets.estimate import Estimate, estimate
 from intaglio.targets.simulator import Program
@@ -48,8 +49,8 @@ BOUNDS: dict[tuple[str, str], tuple[float | None, float | None]] = {
 TARGETS = ("gen1", "ethos-u85-256", "nvdla-2048", "nvdla-256")
 
 
-def compiled(module: ModuleOp, target: str) -> tuple[Program, float]:
-    """The region's program, and the seconds that its phases took."""
+def compiled(module: ModuleOp, target: str) -> tuple[Program, dict[str, int], float]:
+    """The region's program, what it says of its use of the scratchpad, and the seconds that its phases took."""
     options = CompileOptions(target=target)
     start = time.perf_counter()
     for phase in ("npu", "isa"):
@@ -57,7 +58,10 @@ def compiled(module: ModuleOp, target: str) -> tuple[Program, float]:
             step.make(options).apply(make_context(), module)
     elapsed = time.perf_counter() - start
     (program,) = (op for op in module.ops if isinstance(op, isa.ProgramOp))
-    return Program(program_binary(program)), elapsed
+    said = program.attributes[SCRATCHPAD]
+    assert isinstance(said, DictionaryAttr)
+    scratchpad = {key: value.value.data for key, value in said.data.items() if isinstance(value, IntegerAttr)}
+    return Program(program_binary(program)), scratchpad, elapsed
 
 
 def floors(estimated: Estimate, target: Target) -> dict[str, int]:
@@ -107,8 +111,8 @@ def measure(targets: Iterable[str]) -> Iterable[dict[str, Any]]:
             module = make(name)
             function = next(op for op in module.ops if isinstance(op, func.FuncOp) and op.sym_name.data == "region_0")
             estimated = estimate(function, {}, target)
-            program, seconds = compiled(module, name)
-            yield row(network, target, program.profile(), estimated, seconds)
+            program, scratchpad, seconds = compiled(module, name)
+            yield {**row(network, target, program.profile(), estimated, seconds), "scratchpad": scratchpad}
 
 
 def measure_zoo(folder: Path) -> dict[str, Any]:
@@ -152,6 +156,9 @@ def table(rows: Iterable[dict[str, Any]]) -> Iterable[str]:
         limits = ", ".join(f"{key} {value:,}" for key, value in found["bounds"].items())
         if limits:
             yield f"{'':14} lower bounds: {limits}; estimated {found['estimated_cycles']:,}"
+        if "scratchpad" in found:
+            used, live = found["scratchpad"]["bytes"], found["scratchpad"]["live_bytes"]
+            yield f"{'':14} scratchpad: {used:,} bytes used, {live:,} live at once at most: {used / live - 1:.1%} more"
         yield f"{'':14} compiled in {found['seconds']} s"
 
 

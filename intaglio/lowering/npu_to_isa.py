@@ -10,7 +10,8 @@
 A task becomes the instruction of its name, after those that configure its queue where the state that it needs is not
 what was set last. Quantities that an instruction does not look at are not set for its sake. A token becomes a signal
 of the earlier task and a wait of the later one, on one semaphore for each ordered pair of queues: a queue's signals and
-the other's waits pair up in order, so a wait that an earlier one of the same queue implies is left out.
+the other's waits pair up in order, so a wait that an earlier one of the same queue implies is left out. Attributes of
+the program, which say how it was scheduled, stay with it.
 """
 
 from __future__ import annotations
@@ -79,6 +80,7 @@ def _lowered(program: npu.ProgramOp) -> isa.ProgramOp:
         ops,
     )
     lowered.location = program.location
+    lowered.attributes.update(program.attributes)
     return lowered
 
 

@@ -14,8 +14,9 @@ from intaglio.dialects import npu
 from intaglio.errors import UserError
 from intaglio.ir.context import make_context
 from intaglio.ir.parsing import parse_module
-from intaglio.passes.npu.allocate_scratchpad import AllocateScratchpad
+from intaglio.passes.npu.allocate_scratchpad import SCRATCHPAD, AllocateScratchpad
 from intaglio.passes.npu.allocation import LiveRange, allocate
+from intaglio.passes.npu.overlap_check import overlapping_buffers
 from intaglio.targets.target import load_target
 
 
@@ -56,10 +57,48 @@ def test_live_buffers_never_overlap(scratchpad: int, seed: int, regions: Any) ->
 def test_the_check_finds_an_overlap(regions: Any) -> None:
     builder = regions.builder(1)
     program = regions.to_npu(builder.module(builder.conv2d(builder.input(1, 4, 4, 4), 8)))
+    assert list(overlapping_buffers(program)) == []
     for op in program.body.block.ops:
         if isinstance(op, npu.AllocateOp):
             op.address = IntegerAttr(0, i64)
     assert overlaps(program)
+    assert "of the scratchpad meet" in "\n".join(overlapping_buffers(program))
+    for op in program.body.block.ops:
+        if isinstance(op, npu.AllocateOp):
+            op.address = None
+    assert all("has no address" in problem for problem in overlapping_buffers(program))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_check_finds_what_painting_finds(seed: int, regions: Any) -> None:
+    rng = np.random.default_rng(seed)
+    builder = regions.builder(seed, 42)
+    program = regions.to_npu(builder.module(*regions.random_network(builder, 12)), 24_000)
+    allocations = [op for op in program.body.block.ops if isinstance(op, npu.AllocateOp)]
+    moved = allocations[rng.integers(len(allocations))]
+    assert moved.address is not None
+    moved.address = IntegerAttr(int(rng.integers(0, 24_000)), i64)
+    assert bool(list(overlapping_buffers(program))) == bool(overlaps(program))
+
+
+@pytest.mark.parametrize("scratchpad", [12_000, 24_000, 1 << 20])
+@pytest.mark.parametrize("seed", range(6))
+def test_allocations_are_close_to_their_lower_bound(seed: int, scratchpad: int, regions: Any) -> None:
+    builder = regions.builder(seed, 43)
+    program = regions.to_npu(builder.module(*regions.random_network(builder, 20)), scratchpad)
+    said = {key: value.value.data for key, value in program.attributes[SCRATCHPAD].data.items()}
+    tasks = [op for op in program.body.block.ops if isinstance(op, npu.TaskOp)]
+    buffers = [op for op in program.body.block.ops if isinstance(op, npu.AllocateOp)]
+    buffers = [op for op in buffers if npu.space_of(op.result) is npu.Space.SCRATCHPAD]
+    uses = {op: [number for number, task in enumerate(tasks) if op.result in task.operands] for op in buffers}
+    live = [
+        sum(-(-op.result.type.size // 64) * 64 for op in buffers if uses[op][0] <= number <= uses[op][-1])
+        for number in range(len(tasks))
+    ]
+    assert said["live_bytes"] == max(live)
+    ends = [op.address.value.data + op.result.type.size for op in buffers if op.address is not None]
+    assert max(ends) <= said["bytes"] <= max(ends) + 63
+    assert said["bytes"] <= 1.05 * said["live_bytes"]
 
 
 @given(

@@ -7,7 +7,9 @@
 
 Buffers live from their first task to their last in program order; two that are live at once do not overlap. Others may,
 and `insert-tokens` then keeps their tasks apart. Addresses in the scratchpad that `overlap-transfers` has left stay, if
-they are complete and still free of overlap. Constants are laid out one after another. Buffers without tasks are erased.
+they are complete and still free of overlap. That no buffers overlap is checked each time, by a module that shares
+nothing with the allocator. The attribute `npu.scratchpad` says how many bytes are used, and how many are live at once
+at most, below which no allocation gets. Constants are laid out one after another. Buffers without tasks are erased.
 """
 
 from __future__ import annotations
@@ -15,14 +17,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
+from xdsl.dialects.builtin import DictionaryAttr, IntegerAttr, ModuleOp, i64
 from xdsl.passes import ModulePass
 
 from intaglio.dialects import npu
 from intaglio.errors import UserError
 from intaglio.ir.locations import where
-from intaglio.passes.npu.allocation import ALIGNMENT, Allocation, allocate, live_ranges, present_allocation
+from intaglio.passes.npu.allocation import ALIGNMENT, Allocation, allocate, live_ranges, present_allocation, tighten
+from intaglio.passes.npu.overlap_check import overlapping_buffers
 from intaglio.targets.target import load_target
+
+SCRATCHPAD = "npu.scratchpad"
+"""Attribute of a program: bytes of the scratchpad that it uses, and most bytes that are live at once."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,8 @@ def _allocate_program(program: npu.ProgramOp) -> None:
     capacity = load_target(program.target.data).scratchpad_bytes
     ranges = live_ranges(program, npu.Space.SCRATCHPAD)
     scratchpad = present_allocation(ranges, capacity) or allocate(ranges, capacity)
+    if scratchpad is not None:
+        scratchpad = tighten(scratchpad, ranges)
     if scratchpad is None:
         needed = allocate(ranges)
         assert needed is not None
@@ -67,6 +75,14 @@ def _allocate_program(program: npu.ProgramOp) -> None:
     assert arena is not None
     for allocation in (scratchpad, arena):
         _set_addresses(allocation)
+    for problem in overlapping_buffers(program):
+        raise AssertionError(f"buffers of @{program.sym_name.data} overlap: {problem}")
+    program.attributes[SCRATCHPAD] = DictionaryAttr(
+        {
+            "bytes": IntegerAttr(scratchpad.peak, i64),
+            "live_bytes": IntegerAttr(scratchpad.lower_bound, i64),
+        }
+    )
 
 
 def _set_addresses(allocation: Allocation) -> None:

@@ -17,6 +17,9 @@ ALIGNMENT = 64
 ROUNDS = 200
 """Attempts at an order of placement before giving up."""
 
+_CLOSE = 1.05
+"""How far above the most bytes live at once a peak may be without a search for a lower one."""
+
 Array = np.ndarray[Any, np.dtype[np.int64]]
 
 
@@ -110,6 +113,19 @@ def allocate(ranges: Sequence[LiveRange], capacity: int | None = None, rounds: i
         order.remove(result)
         order.insert(0, result)
     return None
+
+
+def tighten(allocation: Allocation, ranges: Sequence[LiveRange]) -> Allocation:
+    """Search for an allocation close to the lower bound, if one is not; the given one where none is found.
+
+    Args:
+        allocation: of the buffers.
+        ranges: the buffers.
+    """
+    close = int(allocation.lower_bound * _CLOSE) // ALIGNMENT * ALIGNMENT
+    if allocation.peak <= close:
+        return allocation
+    return allocate(ranges, close) or allocation
 
 
 def present_allocation(ranges: Sequence[LiveRange], capacity: int) -> Allocation | None:
