@@ -34,7 +34,13 @@ from intaglio.errors import UserError
 from intaglio.ir.context import make_context
 from intaglio.ir.locations import with_position
 from intaglio.ir.printing import WEIGHTS_FILE, weights_file_name
-from intaglio.ir.syntax_errors import HintedParseError, operation_hint, syntax_error, value_hint
+from intaglio.ir.syntax_errors import (
+    HintedParseError,
+    operation_hint,
+    syntax_error,
+    unexpected_token,
+    value_hint,
+)
 from intaglio.ir.verification import one_line, shorten, verify_module
 
 _MAX_DENSE_ELEMENTS = 1 << 28
@@ -252,6 +258,10 @@ def parse_module(
         module = parser.parse_module(implicit_module)
     except ParseError as error:
         raise syntax_error(error, file_name, line_offset) from error
+    except AssertionError as error:
+        if parser is None or not str(error).startswith("Unexpected token"):
+            raise
+        raise syntax_error(unexpected_token(parser), file_name, line_offset) from error
     except (VerifyException, ValueError, OverflowError, NotImplementedError, struct.error) as error:
         where = file_name
         if parser is not None:

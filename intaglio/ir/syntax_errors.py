@@ -16,7 +16,9 @@ from __future__ import annotations
 import re
 
 from xdsl.context import Context
+from xdsl.parser import Parser
 from xdsl.utils.exceptions import ParseError
+from xdsl.utils.lexer import Span
 
 from intaglio.errors import UserError, suggestion
 from intaglio.ir.verification import one_line, shorten
@@ -24,11 +26,15 @@ from intaglio.ir.verification import one_line, shorten
 _WHOLE_MESSAGES = {
     "Could not parse entire input!": "expected an operation",
     "in block definition": "expected an operation or the end of the region",
+    "expect symbol name": "expected a symbol name",
 }
-"""What xDSL says where an operation should start."""
+"""What xDSL says where an operation or a name should start."""
 
 _WORDS = re.compile(r"(?:Expected|Unexpected|Invalid|Duplicate|Operation|Integer|Unknown|End)\b")
 """First words of xDSL's messages; names and types keep their capitals."""
+
+_EXPECTS = re.compile(r"^expected\b|\bexpected(?: in\b.*)?$")
+_SAYS_WHAT_IS_THERE = re.compile(r"\b(?:found|got|had|name after)\b")
 
 _TOKEN = re.compile(r'[%@#!^]?[\w.$-]+|"[^"\n]{0,40}"?|->|\S')
 _COMMENTS = re.compile(r"(?:\s|//[^\n]*)*")
@@ -76,6 +82,11 @@ def syntax_error(error: ParseError, file_name: str, line_offset: int = 0) -> Use
     )
 
 
+def unexpected_token(parser: Parser) -> ParseError:
+    """The error for text where xDSL asserts what comes next rather than looking."""
+    return ParseError(Span(parser.pos, parser.pos, parser.lexer.input), "expected something else")
+
+
 def operation_hint(name: str, context: Context) -> str | None:
     """What to do about an operation that does not exist: the nearest name of its dialect, or the dialects there are."""
     dialect = context.get_optional_dialect(name.partition(".")[0])
@@ -106,7 +117,7 @@ def _worded(message: str, text: str, position: int) -> str:
     message = message.replace("Expected suffix identifier after", "expected a name after").rstrip("!.")
     if _WORDS.match(message):
         message = message[0].lower() + message[1:]
-    if not re.search(r"\bexpected\b", message) or re.search(r"\b(?:found|got|name after)\b", message):
+    if not _EXPECTS.search(message) or _SAYS_WHAT_IS_THERE.search(message):
         return message
     return f"{message}, found {_token(text, position)}"
 

@@ -27,6 +27,13 @@ def error_of(text: str) -> UserError:
         ('"test.op"() {a = } : () -> ()', "1:18", "attribute expected, found '}'"),
         ('"test.op"() : () -> ( // comment', "1:33", "type expected, found the end of the text"),
         ("func.func @f() {\n  $\n}", "2:3", "unexpected character: $"),
+        ("func.func 3() {\n}", "1:11", "expected a symbol name, found '3'"),
+        (
+            '"test.op"() {a = dense<[(1, 2]> : tensor<1xcomplex<f32>>} : () -> ()',
+            "1:30",
+            "expected something else, found ']'",
+        ),
+        ("func.func @f(%x: !npu.buffer<dram, 0>) {\n}", "1:36", "a buffer holds at least one byte, got 0"),
         ('"test.op"() {a = "x\n} : () -> ()', "1:18", "end of file reached before closing string literal"),
     ],
 )
