@@ -1,7 +1,7 @@
 """Accuracy of quantization: the model zoo and the bench networks under every setting, held to bounds.
 
 python benchmarks/accuracy.py [--json] [--models DIR] [--bench DIR] [--only NAME,NAME] [--columns A,B]
-                              [--resume DIR] [--markdown FILE]
+                              [--resume DIR [--kept]] [--markdown FILE]
 
 --models takes a folder laid out like the zoo (`zoo.json`, `zoo.py`, `models/`, `data/`), whose own calibration and
 evaluation arrays and metrics are used; without it and --bench, those of `../shared` are taken. Networks run in
@@ -28,13 +28,13 @@ from accuracy_tasks import Task, bench_tasks, zoo_tasks
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 
 
-def measure(task: Task, settings: list[str], store: Store, *, quiet: bool) -> Row:
+def measure(task: Task, settings: list[str], store: Store, *, quiet: bool, kept_only: bool) -> Row:
     """All cells of a network."""
     measurement = Measurement(task, store)
     cells = {"float": measurement.float_cell()}
     row = Row(task.name, task.group, task.metric, task.count, task.known, cells)
     for setting in settings:
-        for suffix, cell in measurement.cells(setting).items():
+        for suffix, cell in measurement.cells(setting, kept_only=kept_only).items():
             cells[setting + suffix] = cell
             if not quiet:
                 _report(row, setting + suffix, cell)
@@ -62,6 +62,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="only models whose name contains this text; several with commas")
     parser.add_argument("--columns", help="only these settings, with commas between them")
     parser.add_argument("--resume", type=Path, metavar="DIR", help="keep what was measured, and take what is there")
+    parser.add_argument("--kept", action="store_true", help="measure nothing: only what the folder of --resume has")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables to a file")
     options = parser.parse_args()
     columns = options.columns.split(",") if options.columns else None
@@ -77,7 +78,7 @@ def main() -> None:
         if not any(text in name for text in options.only.split(",")):
             continue
         task = make()
-        row = measure(task, columns or settings_of(name, task.group), store, quiet=options.json)
+        row = measure(task, columns or settings_of(name, task.group), store, quiet=options.json, kept_only=options.kept)
         if task.group == "zoo":
             row.bounds = zoo_bounds(name, task.metric, task.count, task.known, row.cells)
         else:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from intaglio.dialects import nn
 from intaglio.errors import UserError
 from intaglio.executor import Executor
 from intaglio.files import write_atomically
+from intaglio.network import Network
 from intaglio.params import QuantizationParams
 from intaglio.params_file import params_text
 from intaglio.passes.calibration.float_graph import FloatGraph
@@ -103,24 +105,38 @@ class Measurement:
 
     def __init__(self, task: Task, store: Store) -> None:
         self._task, self._store = task, store
-        self._network = ig.load(task.model, shapes=task.shapes)
         self._modules: dict[str, ModuleOp] = {}
         if not task.reference:
             task.reference = run_float(FloatGraph(self._network.module), task.evaluation)
-        rng = np.random.default_rng(0)
-        self._resamplings = [rng.integers(0, task.count, task.count) for _ in range(task.resamplings)]
-        self._reference_scores = [self._scores(task.reference, chosen) for chosen in self._resamplings]
         self._done: dict[str, dict[str, Cell]] = {}
+
+    @cached_property
+    def _network(self) -> Network:
+        return ig.load(self._task.model, shapes=self._task.shapes)
 
     def float_cell(self) -> Cell:
         """The float model's figures."""
         return Cell(self._scores(self._task.reference, np.arange(self._task.count)))
 
-    def cells(self, setting: str) -> dict[str, Cell]:
-        """The cells of a setting: the network's (""), and for bfloat16 that of onnxruntime with the same roundings."""
+    @cached_property
+    def _resamplings(self) -> list[tuple[np.ndarray, Scores]]:
+        """Samples drawn with replacement, and what the float model scores on them."""
+        rng = np.random.default_rng(0)
+        drawn = [rng.integers(0, self._task.count, self._task.count) for _ in range(self._task.resamplings)]
+        return [(chosen, self._scores(self._task.reference, chosen)) for chosen in drawn]
+
+    def cells(self, setting: str, *, kept_only: bool = False) -> dict[str, Cell]:
+        """The cells of a setting: the network's (""), and for bfloat16 that of onnxruntime with the same roundings.
+
+        Args:
+            setting: its name.
+            kept_only: measure nothing: none where the store has none.
+        """
         params = SETTINGS[setting]
         text = params_text(params)
         found = self._done.get(text) or self._store.get(self._task, params)
+        if found is None and kept_only:
+            return {}
         if found is None:
             found = self._measured(params)
             self._store.put(self._task, params, found)
@@ -164,7 +180,7 @@ class Measurement:
 
     def _cell(self, outputs: list[np.ndarray]) -> Cell:
         differences: dict[str, list[float]] = {}
-        for chosen, reference in zip(self._resamplings, self._reference_scores, strict=True):
+        for chosen, reference in self._resamplings:
             for name, value in self._scores(outputs, chosen).items():
                 differences.setdefault(name, []).append(value - reference[name])
         digest = hashlib.blake2b(digest_size=16)
