@@ -52,12 +52,12 @@ Candidate = tuple[tuple[int, str], tuple[int, str]]
 
 
 class AMPSearchAlgo(StrEnum):
-    """How phase 2 looks along the path; `EXACT` is this compiler's own."""
+    """How phase 2 looks along the path, by AIMET's names; `Exact` is this compiler's own."""
 
-    BINARY = "binary"
-    INTERPOLATION = "interpolation"
-    BRUTE_FORCE = "brute-force"
-    EXACT = "exact"
+    Binary = "binary"
+    Interpolation = "interpolation"
+    BruteForce = "brute-force"
+    Exact = "exact"
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def choose_mixed_precision(
     use_all_amp_candidates: bool = False,
     phase2_reverse: bool = False,
     phase1_optimize: bool = True,
-    amp_search_algo: AMPSearchAlgo = AMPSearchAlgo.BINARY,
+    amp_search_algo: AMPSearchAlgo = AMPSearchAlgo.Binary,
     phase3: bool = True,
     watch: Watch | None = None,
 ) -> list[ParetoPoint] | None:

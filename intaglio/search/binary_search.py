@@ -18,9 +18,9 @@ def binary_search(
     get_result: Callable[[int], tuple[bool, Value]],
     lo: int,
     hi: int,
-    *,
     limit: int = MIXED_PRECISION_SEARCH_LIMIT,
     procedure_name: str | None = None,
+    *,
     report: Callable[[str], None] = print,
 ) -> Value | None:
     """The result for the smallest integer in `[lo, hi]` whose answer is yes.

@@ -55,9 +55,9 @@ def chosen(
     "options",
     [
         {},
-        {"amp_search_algo": AMPSearchAlgo.INTERPOLATION},
-        {"amp_search_algo": AMPSearchAlgo.BRUTE_FORCE},
-        {"amp_search_algo": AMPSearchAlgo.EXACT},
+        {"amp_search_algo": AMPSearchAlgo.Interpolation},
+        {"amp_search_algo": AMPSearchAlgo.BruteForce},
+        {"amp_search_algo": AMPSearchAlgo.Exact},
         {"phase2_reverse": True, "phase1_optimize": False},
     ],
 )
