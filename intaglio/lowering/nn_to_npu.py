@@ -28,14 +28,15 @@ from intaglio.dialects import npu
 from intaglio.dialects.npu.program import tensor_bytes
 from intaglio.errors import UserError
 from intaglio.ir.locations import where
+from intaglio.lowering.tiling.description import describe_plan
 from intaglio.lowering.tiling.network import read_network
-from intaglio.lowering.tiling.schedule import PackedNetwork, describe_plan, pack_network, plan_of, schedule
+from intaglio.lowering.tiling.schedule import PackedNetwork, pack_network, plan_of, schedule
 from intaglio.passes.npu.allocation import allocate, ranges_of
 from intaglio.passes.partition.placement import ACCELERATOR, TARGET, device_of
 from intaglio.targets.target import Target, load_target
 
 SCHEDULE = "npu.schedule"
-"""Attribute of a program: its cascades, and the tensors that go to DRAM, in words."""
+"""Attribute of a program: its cascades, and the tiles, weights and result of each layer, in words."""
 
 _SHARES = (16, 15, 14, 13, 12, 10, 8, 6, 4, 2)
 """Sixteenths of the scratchpad to plan with, tried until addresses can be found for all buffers."""

@@ -109,8 +109,15 @@ def test_the_schedule_says_what_was_decided(regions: Any) -> None:
         said.append([line.data for line in lines])
         assert print_module(parse_module(print_module(module))) == print_module(module)
     assert any(line.startswith("cascade of layer/") and "stripes" in line for line in said[0])
-    # Only the result of the region, which has to go there, is left to mention.
     assert not any("cascade" in line for line in said[1])
+    # Each layer has a line in both, with its tiles and where its result is.
+    for lines in said:
+        layers = [line for line in lines if not line.startswith("cascade")]
+        assert layers and all("tiles of" in line for line in layers)
+        places = ("stays in the scratchpad", "takes the place of", "bytes go to DRAM", "within the cascade")
+        assert all(sum(place in line for place in places) == 1 for line in layers)
+    assert any("within the cascade" in line for line in said[0])
+    assert not any("within the cascade" in line for line in said[1])
 
 
 def test_without_need_there_is_no_cascade(regions: Any) -> None:

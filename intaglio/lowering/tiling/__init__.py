@@ -12,4 +12,5 @@
 | `emitter` | buffers, constants, transfers, and views of tensors in the scratchpad |
 | `matrix`, `vector` | the tasks of one layer, by family |
 | `schedule` | all of it in order, for one region |
+| `description` | what was decided and why, in words |
 """

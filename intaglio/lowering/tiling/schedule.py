@@ -105,29 +105,6 @@ def _work_cycles(packed: PackedNetwork) -> dict[Layer, tuple[int, int]]:
     return cycles
 
 
-def describe_plan(packed: PackedNetwork, plan: Plan) -> list[str]:
-    """What a plan decides, a line for each cascade and for each tensor that does not stay, for people."""
-    lines: list[str] = []
-    for cascade in plan.cascades:
-        names = ", ".join(", ".join(names_in(layer.location)) for layer in cascade.layers)
-        end = cascade.layers[-1]
-        size = sum(tensor.size for tensor in cascade.internal)
-        lines.append(
-            f"cascade of {names}: {len(cascade.stripes)} stripes of {cascade.stripes[0].rows[-1][1]} of "
-            f"{end.shape[1]} rows, as {size} bytes between them have no room"
-        )
-    inside = {tensor for cascade in plan.cascades for tensor in cascade.internal}
-    for layer, layer_plan in zip(packed.network.layers, plan.layers, strict=True):
-        tensor = layer.output
-        if tensor not in plan.resident and tensor not in inside:
-            size = layer_plan.size
-            lines.append(
-                f"{', '.join(names_in(layer.location))}: {tensor.size} bytes go to DRAM, in blocks of "
-                f"{size.rows} x {size.columns} x {size.channels}"
-            )
-    return lines
-
-
 def schedule(
     packed: PackedNetwork, plan: Plan, inputs: Sequence[BlockArgument], outputs: Sequence[BlockArgument]
 ) -> list[Operation]:
