@@ -17,27 +17,48 @@ import argparse
 import importlib.util
 import itertools
 import json
+import math
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from intaglio.analysis.metrics import Criterion, Statistic, metric
+from intaglio.analysis.metrics import Criterion, GroundTruth, Statistic, metric
 from intaglio.network import Network, load
 from intaglio.params import CalibrationMethod, QuantizationParams, default_quantization, quantization_scheme
 from intaglio.precision import Precision
-from intaglio.search.along_path import ALGORITHMS
-from intaglio.search.engine import SearchOptions
-from intaglio.search.mixed_precision import DEFAULT_CANDIDATES, MixedPrecision, SearchSettings, choose_precisions
+from intaglio.search.along_path import ALGORITHMS, Algorithm
+from intaglio.search.costs import bit_operation_problem, relative_bit_operations
+from intaglio.search.engine import SearchOptions, search
+from intaglio.search.evaluations import Evaluations, Outcome, Task
+from intaglio.search.groups import quantizer_groups
+from intaglio.search.journal import Journal
+from intaglio.search.mixed_precision import (
+    DEFAULT_CANDIDATES,
+    MixedPrecision,
+    SearchSettings,
+    calibrated,
+    choose_precisions,
+    run_search,
+)
+from intaglio.search.network import NetworkEvaluator
+from intaglio.search.problem import Choice, Problem, key_of
+from intaglio.search.sensitivity import Proxy, sensitivities
+from intaglio.search.study import Study, analysis_samples, gathered
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 ZOO = ("mnist_mobilenet_hard", "mobilenet_v2", "silero_vad", "ppocrv4_det", "fashion_vit")
+EXHAUSTIVE = "mnist_mobilenet_hard"
+"""The network whose most sensitive groups are searched by trying every choice, too."""
+
+MOST_EXHAUSTIVE = 8
 
 
 @dataclass(frozen=True)
@@ -147,67 +168,191 @@ def zoo_module(folder: Path) -> Any:
     return module
 
 
-def zoo_criterion(zoo: Any, name: str) -> Criterion:
+def mask_iou() -> Criterion:
+    """Intersection over union of the masks of values above 0.3 and those of the float model."""
+
+    def update(state: tuple[int, int], outputs: Sequence[np.ndarray], truth: GroundTruth) -> tuple[int, int]:
+        assert truth.reference is not None
+        mask, wanted = (array > 0.3 for array in (outputs[0], truth.reference[0]))
+        return state[0] + int((mask & wanted).sum()), state[1] + int((mask | wanted).sum())
+
+    def finish(state: tuple[int, int]) -> float:
+        return state[0] / max(state[1], 1)
+
+    return Statistic("mask_iou_vs_float", lambda: (0, 0), update, finish, needs_reference=True)
+
+
+def zoo_criterion(entry: Any) -> Criterion:
     """The zoo's own metric; for fashion_vit the signal-to-noise ratio, for ppocrv4_det the agreement of the masks."""
-    if name == "fashion_vit":
+    if entry.name == "fashion_vit":
         return metric("snr")
-    own = "mask_iou_vs_float" if name == "ppocrv4_det" else None
-
-    def finish(rows: list[list[np.ndarray]]) -> float:
-        outputs = [np.stack(column) for column in zip(*rows, strict=True)]
-        if own is not None:
-            return float(zoo.fidelity(name, outputs)[own])
-        return float(zoo.score(name, outputs))
-
-    def update(rows: list[list[np.ndarray]], outputs: Sequence[np.ndarray], truth: Any) -> list[list[np.ndarray]]:
-        rows.append(list(outputs))
-        return rows
-
-    return Statistic(own or "zoo", list, update, finish)
+    if entry.info["metric"] == "mask_f1":
+        return mask_iou()
+    return metric({"acc": "top1", "top1_agree": "agreement"}.get(entry.info["metric"], entry.info["metric"]))
 
 
-def zoo_rows(folder: Path, name: str, samples: int | None, report: Callable[[str], None]) -> list[dict[str, Any]]:
+def target_of(criterion: Criterion, floats: float, narrow: float, part: float) -> float:
+    """The score that keeps a part of the int8 loss; of a signal-to-noise ratio, a part of the power of the noise."""
+    return narrow - 10 * math.log10(part) if criterion.name == "snr" else floats - part * (floats - narrow)
+
+
+class Remembering:
+    """An evaluator whose outcomes are kept on disk, so that searches along several orders share them.
+
+    Args:
+        evaluator: carries evaluations out.
+        journal: where outcomes are kept.
+    """
+
+    def __init__(self, evaluator: NetworkEvaluator, journal: Journal) -> None:
+        self.quantized, self.float_score = evaluator.quantized, evaluator.float_score
+        self._evaluate, self._journal = evaluator, journal
+
+    def __call__(self, task: Task) -> Outcome:
+        """Carry a task out, or remember what came of it."""
+        key = key_of(task.choice)
+        found = self._journal.find(task.kind, key)
+        if found is not None and (not found["is_bound"] or (task.at_least or -math.inf) > found["value"]):
+            return Outcome(found["value"], found["is_bound"], found["macs"])
+        outcome = self._evaluate(task)
+        self._journal.record(task.kind, key, value=outcome.value, is_bound=outcome.is_bound, macs=outcome.macs)
+        return outcome
+
+
+@dataclass(frozen=True)
+class ZooSearch:
+    """A network of a zoo, ready to be searched.
+
+    Attributes:
+        study: network, data and metric.
+        evaluator: of the study.
+        folder: where evaluations are kept.
+    """
+
+    study: Study
+    evaluator: Any
+    folder: Path
+
+    def found(self, name: str, options: SearchOptions) -> dict[str, Any]:
+        """A row of what a search finds, and what it takes."""
+        start = time.process_time()
+        with tempfile.TemporaryDirectory() as journal:
+            settings = SearchSettings(candidates=self.study.precisions, options=options)
+            found = run_search(self.study, self.evaluator, Path(journal), settings)
+        assert found.network is not None
+        return {
+            "search": name,
+            "score": found.best.score,
+            "relative_bitops": found.relative_bitops(),
+            "wide_operators": wide_operators(found),
+            "evaluations": found.full_evaluations,
+            "cpu_seconds": time.process_time() - start,
+            "choice": key_of(found.best.choice),
+        }
+
+
+def exhaustive(evaluator: Any, problem: Problem, target: float, report: Callable[[str], None]) -> dict[str, Any]:
+    """The search against trying every choice, where only the 8 most sensitive groups may be other than narrow.
+
+    Choices are tried from the fewest bit operations up to those of what the search has found.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        with closing(Journal(Path(folder) / "all", {})) as journal:
+            noise = sensitivities(problem, Evaluations(evaluator, journal))
+        free = np.argsort(-noise.max(1), kind="stable")[:MOST_EXHAUSTIVE].tolist()
+        narrow = problem.cheapest()
+        allowed = np.zeros_like(problem.allowed)
+        allowed[np.arange(len(narrow)), narrow] = True
+        allowed[free] = problem.allowed[free]
+        restricted = replace(problem, allowed=allowed)
+        with closing(Journal(Path(folder) / "free", {})) as journal:
+            found = search(restricted, Evaluations(evaluator, journal), SearchOptions(target=target)).best
+    assert found is not None
+
+    def bitops(choice: Choice) -> float:
+        return relative_bit_operations(problem, choice)
+
+    choices = [narrow]
+    for group in free:
+        indices = np.flatnonzero(allowed[group]).tolist()
+        choices = [problem.with_group(choice, group, index) for choice in choices for index in indices]
+    cheaper = sorted((bitops(choice), choice) for choice in choices if bitops(choice) < bitops(found.choice))
+    best = bitops(found.choice)
+    for count, (cost, choice) in enumerate(cheaper):
+        if count % 50 == 0:
+            report(f"exhaustive, target {target:.4f}: {count} of {len(cheaper)} choices tried, up to {cost:.4f}")
+        if evaluator(Task("score", choice, target)).value >= target:
+            best = cost
+            break
+    return {
+        "groups": [problem.groups.groups[group].name for group in free],
+        "search": bitops(found.choice),
+        "search_score": found.score,
+        "optimum": best,
+        "cheaper": len(cheaper),
+    }
+
+
+def zoo_rows(
+    folder: Path,
+    name: str,
+    keep: Path | None,
+    singles: Sequence[tuple[Algorithm, Proxy]],
+    report: Callable[[str], None],
+) -> list[dict[str, Any]]:
     """Search on a network of a zoo, at half and at a tenth of the int8 loss."""
-    zoo = zoo_module(folder)
-    entry = zoo.load(name)
+    entry = zoo_module(folder).load(name)
     network: Network = load(entry.model)
-    calibration = list(itertools.islice(entry.samples("calib"), 64))
-    evaluation = list(itertools.islice(entry.samples("eval"), samples))
-    criterion = zoo_criterion(zoo, name)
+    criterion = zoo_criterion(entry)
     params = plain(per_channel=False)
-    narrow = float(network.quantize(calibration, params).evaluate(evaluation, criterion))
-    floats = 60.0 if criterion.name == "snr" else float(network.evaluate(evaluation, criterion))
-    rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as results:
+    labels = entry.labels if criterion.needs_label else itertools.repeat(None)
+    pairs = ((feeds, label) for feeds, label in zip(entry.samples("eval"), labels, strict=False))
+    module = calibrated(network, list(entry.samples("calib")), params)
+    groups = quantizer_groups(module)
+    evaluation = gathered(pairs, network.inputs)
+    samples = analysis_samples(len(groups), len(DEFAULT_CANDIDATES), len(evaluation))
+    study = Study(
+        module,
+        params,
+        DEFAULT_CANDIDATES,
+        evaluation,
+        gathered(entry.samples("calib"), network.inputs, most=samples),
+        criterion,
+        criterion.name,
+    )
+    with tempfile.TemporaryDirectory() as temporary:
+        results = keep or Path(temporary)
+        journal = Journal(results, study.about())
+        evaluator = Remembering(study.evaluator(), journal)
+        searched = ZooSearch(study, evaluator, results)
+        problem = bit_operation_problem(groups, study.precisions)
+        narrow = evaluator(Task("score", problem.cheapest())).value
+        floats = evaluator.float_score()
+        report(f"{name}: {len(groups)} groups, float {floats:.4f}, int8 {narrow:.4f}")
+        rows: list[dict[str, Any]] = []
         for part in (0.5, 0.1):
-            target = floats - part * (floats - narrow)
             row: dict[str, Any] = {"model": name, "metric": criterion.name, "float": floats, "int8": narrow}
             rows.append(row | {"part": part})
             if floats <= narrow:
                 rows[-1]["skipped"] = "int8 loses nothing"
                 continue
-            rows[-1] |= {"target": target}
-            for algorithm in ("exact", *ALGORITHMS[:1]):
-                report(f"{name}: {algorithm}, target {target:.4f}")
-                options = SearchOptions(target=target, algorithm=algorithm, refine=algorithm == "exact")
-                start = time.process_time()
-                found = choose_precisions(
-                    network,
-                    calibration,
-                    evaluation,
-                    criterion,
-                    params=params,
-                    settings=SearchSettings(
-                        candidates=DEFAULT_CANDIDATES, options=options, results_dir=Path(results) / algorithm
-                    ),
+            target = rows[-1]["target"] = target_of(criterion, floats, narrow, part)
+            rows[-1]["exact"] = searched.found("exact", SearchOptions(target=target))
+            if name == EXHAUSTIVE:
+                options = SearchOptions(target=target, exhaustive=MOST_EXHAUSTIVE)
+                rows[-1]["thorough"] = searched.found("exact, exhaustive", options)
+            report(f"{name}: target {target:.4f}: {rows[-1]['exact']}")
+            rows[-1]["single"] = []
+            for algorithm, proxy in singles:
+                options = SearchOptions(
+                    target=target, algorithm=algorithm, proxy=proxy, refine=False, reduce_conversions=False
                 )
-                rows[-1][algorithm] = {
-                    "score": found.best.score,
-                    "relative_bitops": found.relative_bitops(),
-                    "wide_operators": wide_operators(found),
-                    "evaluations": found.full_evaluations,
-                    "cpu_seconds": time.process_time() - start,
-                }
+                rows[-1]["single"].append(searched.found(f"{algorithm} by {proxy}", options))
+                report(f"{name}: target {target:.4f}: {rows[-1]['single'][-1]}")
+            if name == EXHAUSTIVE:
+                rows[-1]["exhaustive"] = exhaustive(evaluator, problem, target, report)
+                report(f"{name}: target {target:.4f}: {rows[-1]['exhaustive']}")
+        journal.close()
     return rows
 
 
@@ -234,9 +379,9 @@ def print_zoo(row: dict[str, Any]) -> None:
         print(f"{head}: {row['skipped']}")
         return
     parts = [
-        f"{name} {row[name]['score']:.4f} at BitOps {row[name]['relative_bitops']:.3f} "
-        f"({row[name]['wide_operators']} wide, {row[name]['cpu_seconds']:.0f} s)"
-        for name in ("exact", "binary")
+        f"{part['search']} {part['score']:.4f} at BitOps {part['relative_bitops']:.4f} "
+        f"({part['wide_operators']} wide, {part['cpu_seconds']:.0f} s)"
+        for part in (row["exact"], min(row["single"], key=lambda part: part["relative_bitops"]))
     ]
     print(f"{head}, {row['part']:.0%} of the loss, target {row['target']:.4f}: {'; '.join(parts)}")
 
@@ -246,21 +391,30 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--models", type=Path, default=SHARED / "zoo", help="a folder laid out like ../shared/zoo")
     parser.add_argument("--only", default="", help="rows whose model has this in its name")
-    parser.add_argument("--samples", type=int, help="evaluation samples of the zoo's models at most")
+    parser.add_argument(
+        "--keep", type=Path, help="a folder for the zoo's evaluations, so that a run that ended goes on"
+    )
     parser.add_argument("--executor", help="where evaluations are carried out")
+    parser.add_argument(
+        "--singles",
+        default=",".join(f"{algorithm}/{proxy}" for proxy in ("noise", "score") for algorithm in ALGORITHMS),
+        metavar="LIST",
+        help="searches along a single order of the groups to compare with on the zoo, ALGORITHM/ORDER (by default all)",
+    )
     parser.add_argument("--bench-row", help=argparse.SUPPRESS)
     parser.add_argument("--zoo-row", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    singles: list[Any] = [tuple(text.split("/")) for text in options.singles.split(",")]
     if options.bench_row:
         bench = next(bench for bench in BENCHES if bench.name == options.bench_row)
         print(json.dumps(bench_row(bench, options.executor)))
         return
     if options.zoo_row:
         report = lambda text: print(text, file=sys.stderr)  # noqa: E731  # one line, used once
-        print(json.dumps(zoo_rows(options.models, options.zoo_row, options.samples, report)))
+        print(json.dumps(zoo_rows(options.models, options.zoo_row, options.keep, singles, report)))
         return
     executor = ["--executor", options.executor] if options.executor else []
-    samples = ["--samples", str(options.samples)] if options.samples else []
+    keep = ["--singles", options.singles, *(["--keep", str(options.keep)] if options.keep else [])]
     found: dict[str, list[Any]] = {"bench": [], "zoo": []}
     for bench in BENCHES:
         if options.only in bench.name and (SHARED / "bench" / f"{bench.name}.onnx").exists():
@@ -269,7 +423,7 @@ def main() -> None:
                 print_bench(row)
     for name in ZOO:
         if options.only in name and (options.models / "models" / f"{name}.onnx").exists():
-            rows = in_process(["--zoo-row", name, "--models", str(options.models), *samples])
+            rows = in_process(["--zoo-row", name, "--models", str(options.models), *keep])
             found["zoo"] += rows
             if not options.json:
                 for row in rows:
