@@ -8,11 +8,11 @@ from intaglio.ir.locations import names_in
 from intaglio.lowering.tiling.emitter import Emitter
 from intaglio.lowering.tiling.fusion import MatrixSumLayer
 from intaglio.lowering.tiling.geometry import Block
-from intaglio.lowering.tiling.layers import CopyLayer, Layer, MatrixLayer, MoveLayer, Tensor
+from intaglio.lowering.tiling.layers import Layer, MatrixLayer, Tensor
 from intaglio.lowering.tiling.matrix import Accumulators, MatrixTasks
 from intaglio.lowering.tiling.residency import CascadePlan, Plan
 from intaglio.lowering.tiling.schedule import PackedNetwork
-from intaglio.lowering.tiling.vector import VectorTasks
+from intaglio.lowering.tiling.vector import KINDS, VectorTasks
 
 
 def describe_plan(packed: PackedNetwork, plan: Plan) -> list[str]:
@@ -52,10 +52,10 @@ def _cascade(cascade: CascadePlan) -> str:
 
 
 def _first_blocks(packed: PackedNetwork, plan: Plan) -> Iterator[tuple[Layer, tuple[Layer, Layer, Block]]]:
-    """For each layer that computes: the layer, as it is cut, and its first block or the rows of its first stripe."""
+    """For each layer in tiles: itself, as it is cut, and its first block or the rows of its first stripe."""
     layers = packed.network.layers
     for layer, layer_plan in zip(layers, plan.layers, strict=True):
-        if not isinstance(layer, CopyLayer | MoveLayer):
+        if isinstance(layer, MatrixLayer) or type(layer) in KINDS:
             yield layer, (layer, layer, next(layer_plan.size.blocks(layer.shape)))
     for cascade in plan.cascades:
         for number, image in enumerate(cascade.layers):
