@@ -60,8 +60,9 @@ def _first_blocks(packed: PackedNetwork, plan: Plan) -> Iterator[tuple[Layer, tu
     for cascade in plan.cascades:
         for number, image in enumerate(cascade.layers):
             flat = layers[cascade.first + number]
-            start, end = next(stripe.rows[number] for stripe in cascade.stripes if stripe.rows[number][1])
-            yield flat, (flat, image, Block(0, start, end, 0, image.shape[2], 0, image.shape[3]))
+            # A layer whose results nobody reads has no rows in any stripe.
+            for start, end in [stripe.rows[number] for stripe in cascade.stripes if stripe.rows[number][1]][:1]:
+                yield flat, (flat, image, Block(0, start, end, 0, image.shape[2], 0, image.shape[3]))
 
 
 def _tiles(packed: PackedNetwork, flat: Layer, layer: Layer, block: Block) -> str:
