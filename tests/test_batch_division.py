@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from xdsl.dialects import func
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr
 
+from intaglio import batch_division
 from intaglio.batch_division import divide_batches
 from intaglio.compiler import run_phase
 from intaglio.dialects import nn, npu
@@ -29,7 +31,7 @@ WINDOW: dict[str, Any] = {"kernel": (3, 3), "pads": (1, 1, 1, 1), "strides": (1,
 
 
 def feature_maps(builder: Any, batch: int, side: int) -> ModuleOp:
-    """Inverted residuals: few weights, and for many samples more feature maps than 256 KiB hold."""
+    """Inverted residuals: few weights, large feature maps."""
     value = builder.input(batch, side, side, 8)
     for _ in range(3):
         wide = builder.depthwise(builder.conv2d(value, 32, **POINTWISE), **WINDOW)
@@ -59,8 +61,18 @@ def compiled(module: ModuleOp) -> Session:
     return Session(package_of(module))
 
 
-def test_feature_maps_that_do_not_fit_together_are_computed_in_parts(regions: Any, tmp_path: Path) -> None:
-    module = feature_maps(regions.builder(1), 4, 48)
+def test_a_batch_in_parts_has_the_results_of_the_whole(
+    regions: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Today's schedules keep the feature maps of such batches moving in stripes, so that parts of them gain nothing.
+    costs = batch_division._costs
+
+    def dear_wholes(*arguments: Any) -> Iterator[tuple[int, int]]:
+        for part, cycles in costs(*arguments):
+            yield part, cycles * part
+
+    monkeypatch.setattr(batch_division, "_costs", dear_wholes)
+    module = feature_maps(regions.builder(1), 4, 12)
     inputs = regions.inputs_of(module)
     (expected,) = Interpreter(module).run("main", inputs)
     with collecting() as remarks:

@@ -214,17 +214,25 @@ def test_without_a_target_there_is_nothing_to_plan_for(regions: Any) -> None:
     assert program.target.data == "gen1-d16"
 
 
-def test_operations_without_a_layer_are_an_error() -> None:
+@pytest.mark.parametrize(
+    ("element", "message"),
+    [
+        ("!quant.uniform<i8:f32, 0.5>", r'no layer for nn\.div "ratio"'),
+        ("f32", r"holds tensor<2x3xf32>; it computes on tensors quantized per tensor"),
+    ],
+)
+def test_operations_without_a_layer_are_an_error(element: str, message: str) -> None:
+    kind = f"tensor<2x3x{element}>"
     module = parse_module(
-        """
-        func.func @region_0(%x: tensor<2x3xf32>) -> tensor<2x3xf32> attributes {intaglio.device = "accelerator"} {
-          %y = nn.pow %x, %x : (tensor<2x3xf32>, tensor<2x3xf32>) -> tensor<2x3xf32> loc("power")
-          func.return %y : tensor<2x3xf32>
-        }
+        f"""
+        func.func @region_0(%x: {kind}) -> {kind} attributes {{intaglio.device = "accelerator"}} {{
+          %y = nn.div %x, %x : ({kind}, {kind}) -> {kind} loc("ratio")
+          func.return %y : {kind}
+        }}
         """
     )
     module.attributes["intaglio.target"] = StringAttr("gen1")
-    with pytest.raises(UserError, match=r'no layer for nn\.pow "power"'):
+    with pytest.raises(UserError, match=message):
         NnToNpu().apply(make_context(), module)
 
 

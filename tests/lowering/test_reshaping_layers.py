@@ -86,10 +86,10 @@ def test_single_operations(family: str, target: str, regions: Any) -> None:
         regions.check_all_levels(builder.module(FAMILIES[family](builder), target=target))
 
 
+# Roots of sums of squares, and the smallest, are the host's where values have 16 bits.
 @pytest.mark.parametrize("bits", [(16,), (8, 16)])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "roots"])
 def test_operations_on_16_bits(family: str, bits: tuple[int, ...], regions: Any) -> None:
-    # The smallest of 16 bits is the host's.
     families = {**FAMILIES, "extremes": lambda b: reduced(b, nn.ReduceMaxOp)}
     for seed in SEEDS:
         builder = regions.builder(seed, len(family), bits=bits, weight_bits=(8, 16))

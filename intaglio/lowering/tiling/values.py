@@ -6,12 +6,14 @@ from typing import cast
 
 import numpy as np
 from xdsl.dialects.builtin import IntegerType, TensorType
-from xdsl.ir import Attribute, SSAValue
+from xdsl.ir import Attribute, Operation, SSAValue
 
 from intaglio.dialects import nn
 from intaglio.dialects.npu import Bounds, Scale
 from intaglio.dialects.quant import UniformQuantizedPerAxisType, UniformQuantizedType
 from intaglio.dialects.weights import array_of
+from intaglio.errors import UserError
+from intaglio.ir.locations import describe
 from intaglio.lowering.tiling.layers import Array, Parameters
 from intaglio.numerics.clamp import clamp_bounds
 from intaglio.numerics.requantization import quantize_multiplier
@@ -24,9 +26,18 @@ def shape_of(value: SSAValue) -> tuple[int, ...]:
 
 
 def quantization_of(value: SSAValue) -> UniformQuantizedType:
-    """The parameters of an activation; regions hold none but tensors quantized per tensor."""
+    """The parameters of an activation.
+
+    Raises:
+        UserError: its elements are not quantized per tensor; the compiler forms no such region, text may.
+    """
     kind = cast("TensorType[Attribute]", value.type).get_element_type()
-    assert isinstance(kind, UniformQuantizedType)
+    if not isinstance(kind, UniformQuantizedType):
+        raise UserError(
+            f"a region of the accelerator holds {value.type}; it computes on tensors quantized per tensor",
+            where=describe(value.owner) if isinstance(value.owner, Operation) else None,
+            hint="quantize the function, or leave what computes the value to the host",
+        )
     return kind
 
 
