@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr
 
 from intaglio.batch_division import divide_batches
@@ -208,8 +209,7 @@ def import_phase(source: str | Path, options: CompileOptions, progress: Progress
     module = import_model(source, shapes=options.shapes or None, batch=options.batch)
     if isinstance(options.calibration, str | Path):
         # Wrong names and shapes are found here and not after the graph has been optimised.
-        inputs, _ = interface(main_function(module))
-        load_samples(options.calibration, {tensor.name: tensor.shape for tensor in inputs})
+        _file_samples(module, options.calibration)
     if options.batch is not None:
         module.attributes[BATCH] = IntegerAttr(options.batch, 64)
     module.attributes[PHASE] = StringAttr("import")
@@ -331,10 +331,17 @@ def _remark_on_ranges(options: CompileOptions) -> None:
 
 def _samples(module: ModuleOp, options: CompileOptions) -> Samples | FileSamples | None:
     data = options.calibration
-    if not isinstance(data, str | Path):
-        return data
+    return _file_samples(module, data) if isinstance(data, str | Path) else data
+
+
+def _file_samples(module: ModuleOp, path: str | Path) -> FileSamples:
+    """The samples in a file for the inputs of a module."""
     inputs, _ = interface(main_function(module))
-    return load_samples(data, {tensor.name: tensor.shape for tensor in inputs})
+    return load_samples(
+        path,
+        {tensor.name: tensor.shape for tensor in inputs},
+        {tensor.name: np.dtype(tensor.dtype) for tensor in inputs},
+    )
 
 
 def _needed_samples(module: ModuleOp, options: CompileOptions, what: str) -> Samples | FileSamples:

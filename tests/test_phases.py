@@ -12,7 +12,10 @@ from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 from xdsl.dialects.builtin import bf16
 
 from intaglio.compiler import compile_model, import_phase, run_phase
@@ -29,6 +32,7 @@ from intaglio.passes.calibration.ranges_file import CalibratedRange, write_range
 from intaglio.passes.pipeline import parse_pipeline
 from intaglio.phases import PHASE_NAMES, PHASES, CompileOptions, phase_index
 from intaglio.remarks import collecting
+from intaglio.runtime.session import Session
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 NETWORKS = ("fashion_resnet8", "ppocr_cls")
@@ -261,3 +265,23 @@ def test_unknown_phases_are_suggested() -> None:
     with pytest.raises(UserError, match="there is no phase 'quantise'") as caught:
         phase_index("quantise", where="--compile-to")
     assert caught.value.hint == "did you mean quantize?"
+
+
+def test_calibration_data_for_integer_inputs(tmp_path: Path) -> None:
+    """Rows of a table, looked up by an int32 input."""
+    rng = np.random.default_rng(0)
+    table, weight = (rng.standard_normal(shape).astype(np.float32) for shape in ((10, 8), (8, 4)))
+    graph = helper.make_graph(
+        [helper.make_node("Gather", ["table", "rows"], ["found"]), helper.make_node("MatMul", ["found", "w"], ["y"])],
+        "lookup",
+        [helper.make_tensor_value_info("rows", TensorProto.INT32, [1, 5])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 5, 4])],
+        [numpy_helper.from_array(table, "table"), numpy_helper.from_array(weight, "w")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), tmp_path / "m.onnx")
+    rows = rng.integers(0, 10, (8, 1, 5), dtype=np.int32)
+    np.savez(tmp_path / "data.npz", rows=rows)
+    package = tmp_path / "m.igpkg"
+    compile_model(tmp_path / "m.onnx", package, CompileOptions(target="gen1", calibration=tmp_path / "data.npz"))
+    found = Session(package).run({"rows": rows[0]})["y"]
+    np.testing.assert_allclose(found, table[rows[0]] @ weight, atol=0.2)
