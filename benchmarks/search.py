@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -410,7 +411,7 @@ def main() -> None:
         print(json.dumps(bench_row(bench, options.executor)))
         return
     if options.zoo_row:
-        report = lambda text: print(text, file=sys.stderr)  # noqa: E731  # one line, used once
+        report = partial(print, file=sys.stderr)
         print(json.dumps(zoo_rows(options.models, options.zoo_row, options.keep, singles, report)))
         return
     executor = ["--executor", options.executor] if options.executor else []

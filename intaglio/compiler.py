@@ -5,6 +5,7 @@ Compilation may stop after any phase before `package` and resume from the text, 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
@@ -34,8 +35,8 @@ from intaglio.passes.calibration.calibrate import Calibrate, record_ranges
 from intaglio.passes.calibration.statistics import Grid
 from intaglio.passes.calibration.tensor_names import read_tensor_names
 from intaglio.passes.manager import InvalidIRError
-from intaglio.passes.partition.boundaries import refuse_regions
-from intaglio.passes.partition.placement import HOST, TARGET, fail_on_host
+from intaglio.passes.partition.boundaries import launches_of, refuse_regions
+from intaglio.passes.partition.placement import HOST, TARGET, fail_on_host, host_computation
 from intaglio.passes.quantization.correct_bias import CorrectBias, correct_biases
 from intaglio.passes.quantization.quantized_models import is_quantized
 from intaglio.passes.quantization.round_weights import RoundWeights, round_weights
@@ -290,6 +291,7 @@ def run_phase(module: ModuleOp, phase: Phase, options: CompileOptions, progress:
     if phase.name == "partition":
         check_host_function(main_function(module))
         _check_placement(module, options)
+        _remark_on_unused_target(module)
         divide_batches(module, batch_of(module))
     module.attributes[PHASE] = StringAttr(phase.name)
 
@@ -316,6 +318,19 @@ def run_steps(module: ModuleOp, phase: Phase, options: CompileOptions, progress:
             correct_biases(module, current.quantize, samples)
         else:
             current.apply(context, module)
+
+
+def _remark_on_unused_target(module: ModuleOp) -> None:
+    """Say that the host computes everything although an accelerator was named, and what is most often the reason."""
+    attribute = module.attributes.get(TARGET)
+    if not isinstance(attribute, StringAttr) or attribute.data == HOST or any(launches_of(module)):
+        return
+    reasons = Counter(place.reason for place in host_computation(module) if place.reason)
+    for reason, count in reasons.most_common(1):
+        total = sum(1 for _ in host_computation(module))
+        remark(
+            f"nothing runs on {attribute.data}; of {count} of {total} operations the reason is: {reason}", "partition"
+        )
 
 
 def _remark_on_ranges(options: CompileOptions) -> None:

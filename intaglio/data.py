@@ -84,7 +84,7 @@ class Samples:
         return self._length
 
     def __iter__(self) -> Iterator[dict[str, Array]]:
-        with _reading(self.path), zipfile.ZipFile(self.path) as archive, ExitStack() as stack:
+        with reading_archive(self.path), zipfile.ZipFile(self.path) as archive, ExitStack() as stack:
             arrays = {
                 name: stack.enter_context(closing(_stream(archive, member, self._length)))
                 for name, member in self._members.items()
@@ -142,7 +142,7 @@ class Samples:
                 f"array {LABEL!r} has shape {list(member.shape)}, expected {first_axis} on its first axis",
                 where=str(self.path),
             )
-        with _reading(self.path), zipfile.ZipFile(self.path) as archive:
+        with reading_archive(self.path), zipfile.ZipFile(self.path) as archive:
             (labels,) = _stream(archive, member, 1)
             return labels.reshape(member.shape)
 
@@ -218,7 +218,7 @@ def _converted(name: str, value: Array, dtype: np.dtype[Any], where: str) -> Arr
 
 
 @contextmanager
-def _reading(path: Path) -> Generator[None]:
+def reading_archive(path: Path) -> Generator[None]:
     """Turn what zipfile and the system raise while reading into a UserError."""
     try:
         yield
@@ -243,7 +243,7 @@ def array_headers(path: str | Path) -> dict[str, tuple[tuple[int, ...], np.dtype
 
 def _headers(path: Path) -> dict[str, _Member]:
     """The arrays of an archive by name, from their headers alone."""
-    with _reading(path), zipfile.ZipFile(path) as archive:
+    with reading_archive(path), zipfile.ZipFile(path) as archive:
         members: dict[str, _Member] = {}
         for info in archive.infolist():
             name = info.filename.removesuffix(".npy")

@@ -285,3 +285,18 @@ def test_calibration_data_for_integer_inputs(tmp_path: Path) -> None:
     compile_model(tmp_path / "m.onnx", package, CompileOptions(target="gen1", calibration=tmp_path / "data.npz"))
     found = Session(package).run({"rows": rows[0]})["y"]
     np.testing.assert_allclose(found, table[rows[0]] @ weight, atol=0.2)
+
+
+def test_an_accelerator_that_gets_nothing_is_remarked_on(tmp_path: Path) -> None:
+    """Nobody finds out from an exit code of 0 that the host computes everything."""
+    example = EXAMPLES / "fashion_resnet8"
+    said = {}
+    for precision in ("bf16", "a8w8"):
+        params = default_quantization.with_precision(precision)
+        options = CompileOptions(target="gen1", calibration=example / "calibration.npz", params=params)
+        with collecting() as remarks:
+            compile_model(example / "model.onnx", tmp_path / "a.mlir", options, compile_to="partition")
+        said[precision] = [str(remark) for remark in remarks if "nothing runs on" in str(remark)]
+    assert not said["a8w8"]
+    (found,) = said["bf16"]
+    assert "nothing runs on gen1; of " in found and found.endswith("got bf16")

@@ -22,7 +22,7 @@ from xdsl.dialects.builtin import ModuleOp, StringAttr
 from intaglio.analysis.evaluation import Item, labelled_samples
 from intaglio.analysis.metrics import Criterion, metric
 from intaglio.compiler import run_steps
-from intaglio.data import LABEL
+from intaglio.data import LABEL, reading_archive
 from intaglio.errors import UserError
 from intaglio.files import replacing
 from intaglio.ir.parsing import read_module
@@ -209,9 +209,9 @@ def _evaluator_of(folder: str, stem: str, precisions: tuple[str, ...], metric_na
 
 def _read_data(path: Path) -> EvaluationData:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with reading_archive(path), np.load(path, allow_pickle=False) as file:
             arrays = {name: np.asarray(file[name]) for name in file.files}
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise UserError(f"cannot read the data of the search: {error}", where=str(path)) from error
     labels = arrays.pop(LABEL, None)
     return EvaluationData({name.removeprefix("inputs/"): array for name, array in arrays.items()}, labels)

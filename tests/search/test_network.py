@@ -364,3 +364,13 @@ def test_executors_that_do_not_exist_are_refused(name: str) -> None:
 def test_a_scheduler_that_does_not_answer_is_an_error() -> None:
     with pytest.raises(UserError, match="no Dask scheduler answers"), workers.workers("dask://127.0.0.1:9"):
         pass
+
+
+@pytest.mark.parametrize("damage", [b"", b"no archive", None], ids=["empty", "text", "cut"])
+def test_damaged_data_of_a_stored_study_is_one_message(study: Study, tmp_path: Path, damage: bytes | None) -> None:
+    stored = study.store(tmp_path, "0" * 32)
+    data = tmp_path / f"{stored.stem}-data.npz"
+    data.write_bytes(data.read_bytes()[:200] if damage is None else damage)
+    with pytest.raises(UserError) as raised:
+        stored.evaluator()
+    assert str(data) in str(raised.value)

@@ -11,7 +11,6 @@ Backend.from_str("host"), requests_of({"head/*": Backend.HOST, 3: "accelerator"}
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -21,7 +20,7 @@ from xdsl.ir import Operation
 
 from intaglio.assignment import is_pattern, matches
 from intaglio.dialects.quant import DequantizeCastOp, QuantizeCastOp
-from intaglio.errors import UserError
+from intaglio.errors import UserError, suggestion
 from intaglio.ir.locations import describe, names_in, where
 from intaglio.passes.partition.placement import ACCELERATOR, HOST, has_device
 from intaglio.passes.quantization.coverage import functions_with_body
@@ -164,16 +163,15 @@ def _meant(request: Request, ops: Sequence[Operation], by_name: Mapping[str, lis
         if not 0 <= key < len(ops):
             raise UserError(
                 f"there is no operation {key} to choose a backend for",
-                where="index_to_backend",
+                where="index_to_backend (--backend)",
                 hint=f"indices are 0 to {len(ops) - 1}, in program order at the end of the phase quantize",
             )
         return [ops[key]]
     names = [key] if key in by_name else [name for name in by_name if matches(key, name)]
     if not names:
-        close = difflib.get_close_matches(key, list(by_name), n=3, cutoff=0.5)
         raise UserError(
             f"no operation comes from a node of the {'pattern' if is_pattern(key) else 'name'} {key!r}",
-            where="index_to_backend",
-            hint=f"did you mean {' or '.join(close)}?" if close else "nodes that were folded away have no operation",
+            where="index_to_backend (--backend)",
+            hint=suggestion(key, by_name) or "nodes that were folded away have no operation",
         )
     return [op for name in names for op in by_name[name]]

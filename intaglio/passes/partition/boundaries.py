@@ -121,7 +121,7 @@ def refuse_regions(module: ModuleOp, most: int) -> None:
     shown = [f'{op.name} "{name_of(op) or ""}" ({_reason(op)})' for op in between[:3]]
     more = f", and {len(between) - len(shown)} more" if len(between) > len(shown) else ""
     raise CheckFailedError(
-        f"the accelerator's part is in {count} regions, {most} allowed"
+        f"the accelerator's part is in {count} region{'s' if count > 1 else ''}, {most} allowed"
         + (f"; between them the host runs {'; '.join(shown)}{more}" if shown else "")
     )
 
