@@ -53,7 +53,7 @@ class PackageProfile:
         batch: samples that one run computes.
         constant_bytes: weights, parameters and tables of all regions.
         constant_bytes_read: those read in one run, each time anew.
-        layers: by region and ONNX node, in the order of their first instruction.
+        layers: by region and ONNX node, in the order in which they finish.
     """
 
     cycles: int

@@ -159,7 +159,8 @@ def test_layers_add_up_and_none_beats_its_bounds(profiled) -> None:
     assert sum(layer.cycles for layer in profile.layers) == profile.cycles
     assert sum(layer.macs for layer in profile.layers) == profile.macs
     for layer in profile.layers:
-        assert layer.finish - layer.start >= layer.macs / 1024
+        assert layer.cycles >= max(layer.busy["matrix"], layer.macs / 1024)
+        assert layer.mac_utilization <= 1
         assert layer.finish - layer.start >= sum(layer.dram_bytes.values()) / 16
     for event in profile.timeline:
         assert event.finish - event.start >= event.cost.cycles

@@ -6,9 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from intaglio.targets.instructions import Queue
 from intaglio.targets.simulator.checks import QUEUES
 from intaglio.targets.simulator.clock import Event, Timing
 from intaglio.targets.target import Target
+
+_CHARGED = (Queue.MATRIX, Queue.VECTOR, Queue.LOAD, Queue.STORE)
+"""Whose instruction a cycle is charged to, of those under way in it: the first of these that works."""
 
 
 @dataclass(frozen=True)
@@ -17,8 +24,9 @@ class LayerProfile:
 
     Args:
         name: the ONNX name, None for instructions without.
-        cycles: the layer's part of the total: by how much its last instruction finishes after all layers that
-            finish earlier. These add up to the total.
+        cycles: the layer's part of the total: the cycles in which the array works for it, or the vector unit while the
+            array is idle, or a transfer while both are. A cycle in which nothing works is charged to the layer
+            whose instruction begins next. These add up to the total.
         start: the cycle its first instruction begins in.
         finish: the cycle after its last.
         busy: cycles of its instructions by queue.
@@ -52,7 +60,7 @@ class Profile:
         mac_utilization: `macs` of what the array could do in `cycles`.
         dram_bytes: bytes over the DRAM port, `read` and `written`, in whole bursts.
         instructions: number of words.
-        layers: by ONNX name, in the order of their first instruction.
+        layers: by ONNX name, in the order in which they finish.
         timeline: every instruction's time, in program order.
     """
 
@@ -99,9 +107,9 @@ def make_profile(timing: Timing, target: Target) -> Profile:
     by_name: dict[str | None, list[Event]] = {}
     for event in timing.events:
         by_name.setdefault(event.step.name, []).append(event)
-    shares = _shares(by_name)
+    shares = _shares(timing)
     array = target.macs_per_cycle
-    layers = tuple(_layer(name, events, shares[name], array) for name, events in by_name.items())
+    layers = [_layer(name, events, shares.get(name, 0), array) for name, events in by_name.items()]
     macs = _macs(timing.events)
     return Profile(
         cycles=timing.cycles,
@@ -111,20 +119,39 @@ def make_profile(timing: Timing, target: Target) -> Profile:
         mac_utilization=macs / (timing.cycles * array),
         dram_bytes=_dram_bytes(timing.events),
         instructions=len(timing.events) + 1,
-        layers=layers,
+        layers=tuple(sorted(layers, key=lambda layer: layer.finish)),
         timeline=timing.events,
     )
 
 
-def _shares(by_name: dict[str | None, list[Event]]) -> dict[str | None, int]:
-    """Divide the time until the last instruction finishes among the layers, by when each finishes."""
-    finishes = {name: max(event.finish for event in events) for name, events in by_name.items()}
-    shares: dict[str | None, int] = {}
-    frontier = 0
-    for name in sorted(finishes, key=lambda name: finishes[name]):
-        shares[name] = finishes[name] - frontier
-        frontier = finishes[name]
-    return shares
+def _shares(timing: Timing) -> dict[str | None, int]:
+    """Charge every cycle to one layer."""
+    events = [event for event in timing.events if event.finish > event.start]
+    names = list(dict.fromkeys(event.step.name for event in events))
+    number = {name: index for index, name in enumerate(names)}
+    times = np.unique([0, timing.cycles, *(time for event in events for time in (event.start, event.finish))])
+    begins = times[:-1]
+    # For each stretch between two times the layer; what begins next where nothing works.
+    starts, layers, _ = _in_order(events, number)
+    charged = layers[np.minimum(np.searchsorted(starts, begins), len(starts) - 1)]
+    for queue in reversed(_CHARGED):
+        starts, layers, finishes = _in_order([event for event in events if event.step.queue is queue], number)
+        latest = np.searchsorted(starts, begins, "right") - 1
+        # A queue's instructions finish in the order in which they begin.
+        works = (latest >= 0) & (finishes[latest] > begins) if len(starts) else np.zeros(len(begins), bool)
+        charged[works] = layers[latest[works]]
+    cycles = np.zeros(len(names), np.int64)
+    np.add.at(cycles, charged, np.diff(times))
+    return dict(zip(names, cycles.tolist(), strict=True))
+
+
+def _in_order(
+    events: Sequence[Event], number: dict[str | None, int]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return when events begin, whose they are, and when they finish, by when they begin."""
+    rows = sorted((event.start, event.finish, number[event.step.name]) for event in events)
+    starts, finishes, layers = np.array(rows, np.int64).reshape(-1, 3).T
+    return starts, layers, finishes
 
 
 def _layer(name: str | None, events: Sequence[Event], cycles: int, array: int) -> LayerProfile:
