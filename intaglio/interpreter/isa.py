@@ -21,10 +21,10 @@ from intaglio.errors import UserError
 from intaglio.interpreter.registry import rule
 from intaglio.interpreter.values import Array, value_dtype, value_shape
 from intaglio.ir.locations import describe
-from intaglio.numerics.fixed_point import ROOT_FRACTION_BITS, square_root
+from intaglio.numerics.fixed_point import LARGEST_SQUARES, ROOT_FRACTION_BITS, square_root
 from intaglio.numerics.normalization import normalized_by
 from intaglio.numerics.requantization import apply_scale
-from intaglio.numerics.softmax import probabilities
+from intaglio.numerics.softmax import probabilities, wide_exponentials
 from intaglio.numerics.wide_requantization import wide_apply_scale
 from intaglio.targets.instructions import (
     AFFINE_BYTES,
@@ -32,6 +32,7 @@ from intaglio.targets.instructions import (
     INTERPOLATED_ENTRIES,
     PARAMETER_BYTES,
     TABLE_ENTRIES,
+    WIDE_AFFINE_BYTES,
     WIDE_PARAMETER_BYTES,
     state_key,
 )
@@ -268,9 +269,11 @@ class Machine:
         results = np.clip(values, clamp["low"], clamp["high"]).astype(f"<i{size}")
         self._bytes(first, len(values) * size)[:] = results.view(np.int8)
 
-    def _write_result(self, oy: int, ox: int, values: Int64Array) -> None:
+    def _write_result(self, oy: int, ox: int, values: Int64Array, *, wide: bool = False) -> None:
         """Rescale the results of a position, add the zero point, clamp and write them."""
-        self._write(oy, ox, self._scale(0)["zero_point"] + self._scaled(values, 0))
+        scale = self._scale(0)
+        scaled = self._rescale(values, scale["multiplier"], scale["shift"], wide=wide)
+        self._write(oy, ox, scale["zero_point"] + scaled)
 
     def _parameters(self, channels: int) -> tuple[Int64Array, Int64Array, Int64Array]:
         """Bias, multiplier and shift of each channel."""
@@ -322,11 +325,13 @@ class Machine:
 
     def _root(self, operands: Operands) -> None:
         channels, zero_point = operands["channels"], self._scale(1)["zero_point"]
+        bits = 8 * self._get("vector.input")["element_bytes"]
         for _, oy, ox in self._positions("vector"):
             total = np.zeros(channels, np.int64)
             for _, ky, kx in self._taps("vector"):
                 total += (self._value("vector", operands, oy, ox, channels, (ky, kx)) - zero_point) ** 2
-            self._write_result(oy, ox, _saturated(square_root(_saturated(total), ROOT_FRACTION_BITS[8])))
+            root = square_root(np.minimum(total, LARGEST_SQUARES[bits]), ROOT_FRACTION_BITS[bits])
+            self._write_result(oy, ox, _saturated(root))
 
     def _first(self, operands: Operands, oy: int, ox: int) -> Int64Array:
         """The first operand's elements less its zero point."""
@@ -397,27 +402,37 @@ class Machine:
             self._write_result(oy, ox, np.maximum(a, b))
 
     def _softmax(self, operands: Operands) -> None:
-        table = self._bytes(self._get("vector.exponentials")["base"], EXPONENTIAL_BYTES).reshape(-1, 4)
-        entries = self._decoded(table, 4)
+        state, width = self._get("vector.exponentials"), self._get("vector.input")["element_bytes"]
+        entries = self._elements(state["base"], width * EXPONENTIAL_BYTES // 4, 4).reshape(width, -1)
         for _, oy, ox in self._positions("vector"):
             values = self._value("vector", operands, oy, ox, operands["channels"])
-            exponentials = entries[np.max(values) - values]
+            distance = np.max(values) - values
+            if width == 1:
+                exponentials = entries[0, distance]
+            else:
+                exponentials = wide_exponentials(distance, entries[0], entries[1], state["fraction"])
             if np.any(exponentials < 0) or not 0 < exponentials.sum() <= np.iinfo(np.int32).max:
                 raise self._error("softmax needs exponentials from 0 with a sum of 1 to 2^31 - 1")
             self._write_result(oy, ox, probabilities(exponentials))
 
     def _normalize(self, operands: Operands) -> None:
         settings, channels = self._get("vector.normalization"), operands["channels"]
-        records = self._bytes(settings["base"], AFFINE_BYTES * channels).reshape(channels, -1)
-        factor, offset = self._decoded(records[:, :4], 4), self._decoded(records[:, 4:], 4)
+        width = self._get("vector.output")["element_bytes"]
+        if width == 1:
+            records = self._bytes(settings["base"], AFFINE_BYTES * channels).reshape(channels, -1)
+            factor, offset = self._decoded(records[:, :4], 4), self._decoded(records[:, 4:], 4)
+        else:
+            records = self._bytes(settings["base"], WIDE_AFFINE_BYTES * channels).reshape(channels, -1)
+            factor, offset = self._decoded(records[:, 8:12], 4), self._decoded(records[:, :8], 8)
         for _, oy, ox in self._positions("vector"):
             fixed = normalized_by(
                 self._first(operands, oy, ox),
                 settings["epsilon"],
-                result_bits=8,
+                result_bits=8 * width,
                 around_mean=bool(settings["around_mean"]),
             )
-            self._write_result(oy, ox, _saturated(fixed * factor + offset))
+            total = _saturated(fixed * factor + offset, 32 if width == 1 else WIDE_BITS)
+            self._write_result(oy, ox, total, wide=width > 1)
 
 
 def _wrapped(values: Int64Array, bits: int) -> Int64Array:
@@ -426,5 +441,6 @@ def _wrapped(values: Int64Array, bits: int) -> Int64Array:
     return values << above >> above
 
 
-def _saturated(values: Int64Array) -> Int64Array:
-    return np.clip(values, np.iinfo(np.int32).min, np.iinfo(np.int32).max)
+def _saturated(values: Int64Array, bits: int = 32) -> Int64Array:
+    limit = 1 << (bits - 1)
+    return np.clip(values, -limit, limit - 1)

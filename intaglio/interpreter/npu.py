@@ -20,10 +20,10 @@ from intaglio.errors import UserError
 from intaglio.interpreter.interpreter import Interpreter
 from intaglio.interpreter.registry import calling_rule, find_rule, missing_rule, rule
 from intaglio.interpreter.values import Array, value_dtype, value_shape
-from intaglio.numerics.fixed_point import ROOT_FRACTION_BITS, square_root
+from intaglio.numerics.fixed_point import LARGEST_SQUARES, ROOT_FRACTION_BITS, square_root
 from intaglio.numerics.normalization import normalized_by
 from intaglio.numerics.requantization import apply_scale
-from intaglio.numerics.softmax import probabilities
+from intaglio.numerics.softmax import probabilities, wide_exponentials
 from intaglio.numerics.tables import lookup_int16
 from intaglio.numerics.wide_requantization import wide_apply_scale
 from intaglio.targets.instructions import (
@@ -31,6 +31,7 @@ from intaglio.targets.instructions import (
     EXPONENTIAL_BYTES,
     INTERPOLATED_ENTRIES,
     PARAMETER_BYTES,
+    WIDE_AFFINE_BYTES,
     WIDE_PARAMETER_BYTES,
 )
 from intaglio.targets.target import load_target
@@ -133,9 +134,10 @@ def wrapped(sums: Array, bits: int) -> Array:
     return sums << above >> above
 
 
-def rescaled(value: Array, scale: npu.Scale) -> Array:
-    """`zero_point + value * multiplier / 2**shift`, rounded."""
-    return scale.zero_point + apply_scale(value, scale.multiplier, scale.shift)
+def rescaled(value: Array, scale: npu.Scale, *, wide: bool = False) -> Array:
+    """`zero_point + value * multiplier / 2**shift`, rounded; of values of 48 bits where `wide`."""
+    apply = wide_apply_scale if wide else apply_scale
+    return scale.zero_point + apply(value, scale.multiplier, scale.shift)
 
 
 @task(npu.LoadOp, npu.StoreOp)
@@ -209,8 +211,9 @@ def total(machine: Machine, op: npu.SumOp) -> None:
 def root(machine: Machine, op: npu.RootOp) -> None:
     """Root of the sum over the taps of squares less the zero point, rescaled."""
     squares = ((under_taps(machine, op) - op.input_zero_point.value.data) ** 2).sum(axis=2)
-    most = np.iinfo(np.int32).max
-    roots = np.minimum(square_root(np.minimum(squares, most), ROOT_FRACTION_BITS[8]), most)
+    bits = 8 * op.map.data.element_bytes
+    roots = square_root(np.minimum(squares, LARGEST_SQUARES[bits]), ROOT_FRACTION_BITS[bits])
+    roots = np.minimum(roots, np.iinfo(np.int32).max)
     write(machine, op.output, op.placement.data, op.bounds.data, rescaled(roots, op.result_scale.data))
 
 
@@ -285,10 +288,15 @@ def transpose(machine: Machine, op: npu.TransposeOp) -> None:
 @task(npu.SoftmaxOp)
 def softmax(machine: Machine, op: npu.SoftmaxOp) -> None:
     """The table's entry for each distance from the largest value, over the sum of them, rescaled."""
-    first = op.table_offset.value.data
-    table = machine.elements(op.table, first + 4 * np.arange(EXPONENTIAL_BYTES // 4), 4)
+    first, width = op.table_offset.value.data, op.map.data.element_bytes
+    addresses = first + 4 * np.arange(width * EXPONENTIAL_BYTES // 4)
+    tables = machine.elements(op.table, addresses, 4).reshape(width, -1)
     values = under_taps(machine, op)[:, :, 0]
-    exponentials = table[values.max(axis=-1, keepdims=True) - values]
+    distance = values.max(axis=-1, keepdims=True) - values
+    if op.fraction is None:
+        exponentials = tables[0, distance]
+    else:
+        exponentials = wide_exponentials(distance, tables[0], tables[1], op.fraction.value.data)
     results = rescaled(probabilities(exponentials), op.result_scale.data)
     write(machine, op.output, op.placement.data, op.bounds.data, results)
 
@@ -296,16 +304,23 @@ def softmax(machine: Machine, op: npu.SoftmaxOp) -> None:
 @task(npu.NormalizeOp)
 def normalize(machine: Machine, op: npu.NormalizeOp) -> None:
     """Over the deviation, times a factor plus an offset for each channel, rescaled."""
-    address = op.factors_offset.value.data + AFFINE_BYTES * np.arange(op.channels.value.data)
-    factor, offset = (machine.elements(op.factors, address + byte, 4) for byte in (0, 4))
+    width, first, numbers = op.placement.data.element_bytes, op.factors_offset.value.data, op.channels.value.data
+    if width == 1:
+        address = first + AFFINE_BYTES * np.arange(numbers)
+        factor, offset = (machine.elements(op.factors, address + byte, 4) for byte in (0, 4))
+    else:
+        address = first + WIDE_AFFINE_BYTES * np.arange(numbers)
+        factor, offset = machine.elements(op.factors, address + 8, 4), machine.elements(op.factors, address, 8)
     fixed = normalized_by(
         under_taps(machine, op)[:, :, 0] - op.input_zero_point.value.data,
         op.epsilon.value.data,
-        result_bits=8,
+        result_bits=8 * width,
         around_mean=op.around_mean is not None,
     )
-    limited = np.clip(fixed * factor + offset, np.iinfo(np.int32).min, np.iinfo(np.int32).max)
-    write(machine, op.output, op.placement.data, op.bounds.data, rescaled(limited, op.result_scale.data))
+    limit = 1 << ((32 if width == 1 else WIDE_BITS) - 1)
+    limited = np.clip(fixed * factor + offset, -limit, limit - 1)
+    results = rescaled(limited, op.result_scale.data, wide=width > 1)
+    write(machine, op.output, op.placement.data, op.bounds.data, results)
 
 
 @rule(npu.ProgramOp)

@@ -228,7 +228,8 @@ def _transpose(task: npu.TransposeOp, places: Places) -> Items:
 
 def _softmax(task: npu.SoftmaxOp, places: Places) -> Items:
     yield from _map_task(task, task.bounds.data, places)
-    yield Setting("vector.exponentials", (places[task.table][1] + _number(task.table_offset),))
+    fraction = _number(task.fraction) if task.fraction is not None else 0
+    yield Setting("vector.exponentials", (places[task.table][1] + _number(task.table_offset), fraction))
     yield _scale(0, task.result_scale.data)
     yield _executed("softmax", task)
 

@@ -104,6 +104,9 @@ ROOT_FRACTION_BITS = {8: 14, 16: 7}
 LONGEST_SUM_OF_SQUARES = 1 << 14
 """Most elements whose sum of squares has a `square_root` with `ROOT_FRACTION_BITS`."""
 
+LARGEST_SQUARES = {8: (1 << 31) - 1, 16: (1 << 46) - 1}
+"""The largest sums of squares whose `square_root` with `ROOT_FRACTION_BITS` fits 32 bits, by the elements' width."""
+
 QUOTIENT_BITS = {8: 22, 16: 30}
 """Bits after the point of `quotient`, by the width of its operands: quotients have 31 and 47 bits then."""
 

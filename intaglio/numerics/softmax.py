@@ -69,7 +69,19 @@ def softmax_probabilities(stored: npt.ArrayLike, scale: float) -> Int64Array:
     fraction = fraction_bits(values.shape[-1])
     upper, lower = (table.astype(np.int64) for table in exponential_tables(scale, fraction))
     distance = values.max(axis=-1, keepdims=True) - values
-    return probabilities(rounding_shift(upper[distance >> 8] * lower[distance & 255], fraction))
+    return probabilities(wide_exponentials(distance, lower, upper, fraction))
+
+
+def wide_exponentials(distance: Int64Array, lower: Int64Array, upper: Int64Array, fraction: int) -> Int64Array:
+    """Exponentials of differences of 16 bits, from tables for their two bytes.
+
+    Args:
+        distance: from 0 to 65535.
+        lower: 256 entries, of differences.
+        upper: likewise of 256 times the difference.
+        fraction: bits after the point of entries and results, from 1.
+    """
+    return rounding_shift(upper[distance >> 8] * lower[distance & 255], fraction)
 
 
 def probabilities(exponentials: Int64Array) -> Int64Array:

@@ -18,9 +18,10 @@ from xdsl.ir import Operation, SSAValue
 from intaglio.dialects import nn, quant
 from intaglio.dialects.quant import UniformQuantizedPerAxisType, UniformQuantizedType, requantization_mode
 from intaglio.numerics.fixed_point import LONGEST_SUM_OF_SQUARES
+from intaglio.numerics.normalization import LONGEST_ROW
 from intaglio.params import RequantizationMode
 from intaglio.precision import Precision
-from intaglio.targets.instructions import AFFINE_BYTES, EXPONENTIAL_BYTES
+from intaglio.targets.instructions import AFFINE_BYTES, EXPONENTIAL_BYTES, WIDE_AFFINE_BYTES
 from intaglio.targets.movement import MOVEMENT, movement_of
 from intaglio.targets.target import Target
 
@@ -47,23 +48,6 @@ SUPPORTED: tuple[type[Operation], ...] = (
     *MOVEMENT,
 )
 """The operations that the accelerator executes, subject to the constraints."""
-
-IN_16_BITS: tuple[type[Operation], ...] = (
-    *LINEAR,
-    *BINARY,
-    nn.ReluOp,
-    nn.ClipOp,
-    *nn.TABLE_OPS,
-    nn.MaxPool2dOp,
-    nn.AvgPool2dOp,
-    nn.ReduceSumOp,
-    nn.ReduceMeanOp,
-    nn.ReduceMaxOp,
-    nn.ReshapeOp,
-    *MOVEMENT,
-    quant.RequantizeOp,
-)
-"""Those that it executes on values of 16 bits, too."""
 
 LARGEST_DIMENSION = 65_535
 LARGEST_ROW_BYTES = (1 << 20) - 1
@@ -173,13 +157,13 @@ def _stored_bits(value: SSAValue) -> int | None:
 
 @_constraint()
 def integer_activations(op: Operation, target: Target) -> str | None:
-    """Activations are int8 tensors, for most operations also int16 with the zero point 0, quantized per tensor."""
+    """Activations are tensors of int8, or of int16 with the zero point 0, quantized per tensor."""
     for value in _activations(op):
         element = nn.tensor_of(value).get_element_type() if isinstance(value.type, TensorType) else value.type
         bits = _stored_bits(value)
         if not isinstance(element, UniformQuantizedType) or bits not in (8, 16):
             return str(element)
-        if bits > 8 and (element.zero_point or not isinstance(op, IN_16_BITS)):
+        if bits > 8 and element.zero_point:
             return str(element)
     return None
 
@@ -357,19 +341,22 @@ def constant_factors(op: Operation, target: Target) -> str | None:
 
 @_constraint(*NORMALIZATIONS)
 def normalized_row(op: Operation, target: Target) -> str | None:
-    """What is normalized together, with what it is multiplied by, fits an eighth of the scratchpad."""
+    """What is normalized together, with its factors, fits an eighth of the scratchpad; of 16 bits 16384 elements do."""
     assert isinstance(op, NORMALIZATIONS)
-    count = _shape(op.operands[0])[op.axis.value.data]
-    needed = count + (EXPONENTIAL_BYTES if isinstance(op, nn.SoftmaxOp) else AFFINE_BYTES * count)
-    return None if needed <= target.scratchpad_bytes // 8 else f"{needed} bytes of {target.scratchpad_bytes}"
+    count, width = _shape(op.operands[0])[op.axis.value.data], _element_bytes(op.operands[0])
+    record = AFFINE_BYTES if _element_bytes(op.results[0]) == 1 else WIDE_AFFINE_BYTES
+    needed = count * width + (EXPONENTIAL_BYTES * width if isinstance(op, nn.SoftmaxOp) else record * count)
+    if needed > target.scratchpad_bytes // 8:
+        return f"{needed} bytes of {target.scratchpad_bytes}"
+    return f"{count} elements" if isinstance(op, nn.AxisNormOp) and count > LONGEST_ROW[8 * width] else None
 
 
 @_constraint(nn.MatmulOp)
 def product_depth(op: Operation, target: Target) -> str | None:
     """A product of two activations sums at most 32768 products, which fit a quarter of the scratchpad for D columns."""
     assert isinstance(op, nn.MatmulOp)
-    depth = _shape(op.lhs)[-1]
-    most = min(LARGEST_DEPTH, target.scratchpad_bytes // 4 // target.array_size)
+    depth, width = _shape(op.lhs)[-1], max(map(_element_bytes, op.operands))
+    most = min(LARGEST_DEPTH, target.scratchpad_bytes // 4 // target.array_size // width)
     return None if depth <= most else f"{depth}"
 
 

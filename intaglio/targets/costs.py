@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from intaglio.targets.instructions import AFFINE_BYTES, EXPONENTIAL_BYTES, PARAMETER_BYTES
+from intaglio.targets.instructions import AFFINE_BYTES, EXPONENTIAL_BYTES, PARAMETER_BYTES, WIDE_AFFINE_BYTES
 from intaglio.targets.target import Target
 
 _CYCLES_PER_RESULT = {
@@ -33,6 +33,9 @@ _READ_AGAIN = {"softmax": 3, "normalize": 2}
 
 _SQUARE_ROOT_CYCLES = 12
 """For the square root in each lane: the zeros counted, the table, two iterations, the product, and rescaling."""
+
+_SECOND_TABLE_CYCLES = 2
+"""For the exponential of a difference of two bytes: the other table's entry, and the product."""
 
 _ROOT_CYCLES = {"softmax": 10, "normalize": 20}
 """For the reciprocal (or reciprocal root) of up to D positions: the zeros counted, the table, two iterations."""
@@ -196,13 +199,17 @@ def vector_cost(
         per_result = taps + _SQUARE_ROOT_CYCLES
     else:
         per_result = _CYCLES_PER_RESULT[kind]
+        if kind == "softmax" and elements.input > 1:
+            per_result += _SECOND_TABLE_CYCLES
         reads = reads * _READ_AGAIN.get(kind, 1) + (elements.operand if kind in _BINARY else 0)
     work, lines = results * per_result, results * (elements.output + reads) + groups * constants
     if kind in _ROOT_CYCLES:
         # Two trees over the lanes and a reciprocal, for D positions at once.
         at_once = 2 * (target.array_size - 1).bit_length() + _ROOT_CYCLES[kind]
         work += math.ceil(positions / target.array_size) * at_once
-        lines += groups * AFFINE_BYTES if kind == "normalize" else EXPONENTIAL_BYTES // target.array_size
+        affine = AFFINE_BYTES if elements.output == 1 else WIDE_AFFINE_BYTES
+        exponentials = elements.input * EXPONENTIAL_BYTES // target.array_size
+        lines += groups * affine if kind == "normalize" else exponentials
     return Cost(
         setup_cycles=target.vector_start_cycles,
         work_cycles=work,

@@ -27,10 +27,13 @@ TABLE_ENTRIES = 256
 """Entries of a table that is looked up, as many as a byte has values."""
 
 EXPONENTIAL_BYTES = 1024
-"""Bytes of a table of exponentials."""
+"""Bytes of a table of exponentials, of which elements of two bytes need two: for each byte of a difference."""
 
 AFFINE_BYTES = 8
 """Bytes of one channel's factor and offset, little-endian i32 each."""
+
+WIDE_AFFINE_BYTES = 16
+"""The same for results of two bytes: an offset of i64, a factor of i32, and four bytes that are not read."""
 
 INTERPOLATED_ENTRIES = 513
 """Entries of two bytes of a table that is interpolated: one for each 128 values of two bytes, and one more."""
@@ -371,15 +374,20 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         "vector.exponentials",
         0x4A,
         Queue.VECTOR,
-        "Set the table of `vector.softmax`: 256 little-endian i32, the exponential of difference d at 4 * d.",
-        (_scratchpad("base", "address of the first entry"),),
+        "Set the table of `vector.softmax`: 256 little-endian i32, the exponential of difference d at 4 * d; for "
+        "elements of two bytes 256 more, that of 256 * d at 1024 + 4 * d.",
+        (
+            _scratchpad("base", "address of the first entry"),
+            Field("fraction", 5, "bits after the point of the entries, for elements of two bytes", default=0),
+        ),
         configures="vector.exponentials",
     ),
     Instruction(
         "vector.normalization",
         0x4B,
         Queue.VECTOR,
-        "Set what `vector.normalize` divides by, and what it multiplies by and adds: 8 bytes a channel, as two i32.",
+        "Set what `vector.normalize` divides by, and what it multiplies by and adds: 8 bytes a channel, as two i32; "
+        "for results of two bytes 16, as an i64 to add, an i32 to multiply by, and 4 bytes that are not read.",
         (
             _scratchpad("base", "address of the first channel's factor and offset"),
             Field("around_mean", 1, "1: subtract the mean first; 0: do not"),
@@ -498,7 +506,7 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         "vector.root",
         0x5E,
         Queue.VECTOR,
-        "Root of the sum of squares over the taps less the first operand's zero point, of bytes, rescaled.",
+        "Root of the sum of squares over the taps less the first operand's zero point, rescaled.",
         (_CHANNELS, *_ORIGIN),
         uses=_vector("input", "taps", "scale[0]", "scale[1]"),
     ),
@@ -506,7 +514,7 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         "vector.softmax",
         0x5F,
         Queue.VECTOR,
-        "Softmax over the channels of each position, of bytes, rescaled.",
+        "Softmax over the channels of each position, rescaled.",
         (_CHANNELS, *_ORIGIN),
         uses=_vector("input", "exponentials", "scale[0]"),
     ),
@@ -514,7 +522,7 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         "vector.normalize",
         0x60,
         Queue.VECTOR,
-        "Channels of each position, of bytes, over their deviation, times a factor plus an offset each, rescaled.",
+        "Channels of each position over their deviation, times a factor plus an offset each, rescaled.",
         (_CHANNELS, *_ORIGIN),
         uses=_vector("input", "normalization", "scale[0]", "scale[1]"),
     ),

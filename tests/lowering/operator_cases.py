@@ -119,7 +119,7 @@ def _table(kind: type[nn.ActivationOp]) -> Family:
 _IN_8_BITS = (nn.LogOp, nn.ReciprocalOp)
 """The accelerator has no logarithm of 16 bits, and a reciprocal is too steep for a table at most random scales."""
 
-IN_16_BITS: dict[str, Family] = {
+FAMILIES: dict[str, Family] = {
     "conv2d": lambda b: b.conv2d(image(b), channels(b)),
     "pointwise": lambda b: b.conv2d(image(b), channels(b), kernel=(1, 1), pads=(0, 0, 0, 0)),
     "grouped": grouped,
@@ -138,17 +138,15 @@ IN_16_BITS: dict[str, Family] = {
     **{kind.name.removeprefix("nn."): _table(kind) for kind in nn.TABLE_OPS if kind not in _IN_8_BITS},
     "reshape": reshape,
     "requantize": lambda b: b.requantized(tensor(b)),
-}
-"""By operation, convolutions by how they are computed; all of these can have 16 bits."""
-
-FAMILIES: dict[str, Family] = {
-    **IN_16_BITS,
     **{kind.name.removeprefix("nn."): _table(kind) for kind in _IN_8_BITS},
     **MOVEMENT,
     **RESHAPING,
     **ATTENTION,
 }
-"""All operations."""
+"""By operation, convolutions by how they are computed."""
+
+IN_16_BITS = tuple(name for name in FAMILIES if name not in {kind.name.removeprefix("nn.") for kind in _IN_8_BITS})
+"""Those of which there are cases of 16 bits."""
 
 WIDTHS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "a8w8": ((8,), (8,)),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr, TensorType, f64, i16, i32, i64
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, IntegerType, TensorType, f64, i8, i16, i64
 from xdsl.ir import SSAValue
 
 from intaglio.dialects import nn, npu
@@ -41,13 +41,17 @@ def normalized(b: Builder, *, around_mean: bool) -> SSAValue:
     axis = b.choice([len(shape) - 1, b.number(0, len(shape) - 1)])
     unit = float(b.rng.uniform(1e-5, 1e-4))
     factors = b.constant(b.rng.integers(-32767, 32768, shape[axis]).astype(np.int16), uniform(16, unit), i16)
-    result = TensorType(b.activation(), shape)
+    kind = b.activation()
+    bits = 8 if kind.storage_type == i8 else 16
+    result = TensorType(kind, shape)
     epsilon = float(b.rng.choice([0.0, 1e-6, 1e-2]))
     properties = {"axis": IntegerAttr(axis, i64), "epsilon": FloatAttr(epsilon, f64)}
     if not around_mean:
         return b.add(nn.RmsNormOp.create(operands=[source, factors], properties=properties, result_types=[result]))
-    offsets = b.rng.integers(-(1 << 28), 1 << 28, shape[axis]).astype(np.int32)
-    offset = b.constant(offsets, uniform(32, unit * 2.0 ** -normalized_fraction_bits(shape[axis], 8)), i32)
+    largest, width = (1 << 28, 32) if bits == 8 else (1 << 36, 48)
+    offsets = b.rng.integers(-largest, largest, shape[axis]).astype(np.int32 if bits == 8 else np.int64)
+    scale = unit * 2.0 ** -normalized_fraction_bits(shape[axis], bits)
+    offset = b.constant(offsets, uniform(width, scale), IntegerType(width))
     operands = [source, factors, offset]
     return b.add(nn.LayerNormOp.create(operands=operands, properties=properties, result_types=[result]))
 
@@ -56,7 +60,7 @@ def product(b: Builder) -> SSAValue:
     batches = [b.number(1, 3) for _ in range(b.number(0, 2))]
     rows, depth, columns = b.number(1, 70), b.number(1, 90), b.number(1, 90)
     lhs, rhs = b.input(*batches, rows, depth), b.input(*batches, depth, columns)
-    kind = uniform(8, float(b.rng.uniform(0.2, 2.0)), b.number(-128, 127))
+    kind = b.choice([uniform(8, float(b.rng.uniform(0.2, 2.0)), b.number(-128, 127)), b.activation()])
     return b.add(nn.MatmulOp(lhs, rhs, TensorType(kind, [*batches, rows, columns]), clamp=b.clamp()))
 
 
@@ -85,11 +89,20 @@ def test_single_operations(family: str, target: str, regions: Any) -> None:
         regions.check_all_levels(builder.module(FAMILIES[family](builder), target=target))
 
 
+@pytest.mark.parametrize("bits", [(16,), (8, 16)])
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("scratchpad", [6_500, 12_000])
-def test_tensors_that_do_not_stay(family: str, scratchpad: int, regions: Any) -> None:
+def test_operations_on_16_bits(family: str, bits: tuple[int, ...], regions: Any) -> None:
     for seed in SEEDS:
-        builder = regions.builder(seed, scratchpad)
+        builder = regions.builder(seed, len(family), bits=bits)
+        regions.check_all_levels(builder.module(FAMILIES[family](builder), target=TARGETS[seed % len(TARGETS)]))
+
+
+@pytest.mark.parametrize("bits", [(8,), (8, 16)])
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("scratchpad", [9_500, 16_000])
+def test_tensors_that_do_not_stay(family: str, scratchpad: int, bits: tuple[int, ...], regions: Any) -> None:
+    for seed in SEEDS:
+        builder = regions.builder(seed, scratchpad, bits=bits)
         regions.check_all_levels(builder.module(FAMILIES[family](builder)), scratchpad)
 
 

@@ -43,9 +43,9 @@ def feature_map(pick: Pick, queue: str, size: int) -> str:
     )
 
 
-def scale(pick: Pick, operand: int) -> str:
+def scale(pick: Pick, operand: int, bits: int = 31) -> str:
     return (
-        f"vector.scale operand={operand} multiplier={pick(0, 2**31 - 1)} shift={pick(2, 62)} "
+        f"vector.scale operand={operand} multiplier={pick(0, 2**bits - 1)} shift={pick(2, 62)} "
         f"zero_point={pick(-300, 300)}\n"
     )
 
@@ -129,8 +129,9 @@ def test_multiply_and_requantize(make_case, transfer, data: st.DataObject) -> No
         base, tap, row = (multiple(pick, 0, most, width) for most in (2000, 200, 40))
         packed = pick(0, 1) if width == 1 else 0
         weights = f"matrix.weights base={base} tap_stride={tap} row_stride={row} element_bytes={width} packed={packed}"
-        if size == width == 1 and pick(0, 1):
-            weights += f" zero_point={pick(-256, 255)} input_zero_point={pick(-256, 255)}"
+        if pick(0, 1):
+            zero_points = [pick(-256, 255) if element == 1 else 0 for element in (width, size)]
+            weights += " zero_point={} input_zero_point={}".format(*zero_points)
         weights += "\n"
         body += taps + weights
         masks = "signal=2" if accumulate else "wait=0"
@@ -153,7 +154,7 @@ def test_instructions_with_taps(make_case, transfer, kind: str, data: st.DataObj
         return data.draw(st.integers(low, high))
 
     channels, columns, rows, spare = pick(1, 40), pick(1, 8), pick(1, 5), pick(0, 3)
-    size, width, result, wide = 1 if kind == "root" else pick(1, 2), pick(1, 2), pick(1, 2), pick(0, 1)
+    size, width, result, wide = pick(1, 2), pick(1, 2), pick(1, 2), pick(0, 1)
     body = feature_map(pick, "vector", size)
     body += grid("vector.window", columns, rows, multiple(pick, 0, 20, size), pick(0, 3))
     body += grid("vector.taps", pick(1, 12), pick(1, 8), multiple(pick, 0, 20, size), pick(0, 2))
@@ -202,26 +203,37 @@ def test_instructions_on_rows(make_case, transfer, kind: str, data: st.DataObjec
         return data.draw(st.integers(low, high))
 
     channels, columns, rows, spare = pick(1, 40), pick(1, 8), pick(1, 5), pick(0, 3)
-    body = feature_map(pick, "vector", 1) + grid("vector.window", columns, rows, pick(0, 40), pick(0, 2))
+    size, result = (1, 1) if kind == "transpose" else (pick(1, 2), pick(1, 2))
+    wide = kind == "normalize" and result == 2
+    body = feature_map(pick, "vector", size)
+    body += grid("vector.window", columns, rows, multiple(pick, 0, 40, size), pick(0, 2))
     if kind == "transpose":
         stride = columns + spare
         body += f"vector.output base={OUTPUT} row_stride={channels * stride} column_stride={stride}\n"
         written = rows * channels * stride
     else:
-        body += output(channels, columns, spare, 1)
-        written = rows * columns * (channels + spare)
-    body += clamp(pick, 1) + scale(pick, 0) + scale(pick, 1)
-    body += f"vector.exponentials base={PARAMETERS}\n"
+        body += output(channels, columns, spare, result)
+        written = rows * columns * (channels + spare) * result
+    body += clamp(pick, result, 0 if wide else None) + scale(pick, 1)
+    body += scale(pick, 0, 15) if wide else scale(pick, 0)
+    fraction = pick(1, 20)
+    body += f"vector.exponentials base={PARAMETERS} fraction={fraction if size == 2 else 0}\n"
     epsilon = pick(0, 1 << pick(0, 61))
     body += f"vector.normalization base={PARAMETERS} around_mean={pick(0, 1)} epsilon={epsilon}\n"
     body += "matrix.window columns=1 rows=1 step_x=0 step_y=0 wait=0\n"
-    body += f"vector.{kind} channels={channels} x0={pick(-20, 40)} y0={pick(-2, 4)} wait=1 signal=3\n"
+    body += f"vector.{kind} channels={channels} x0={multiple(pick, -20, 40, size)} y0={pick(-2, 4)} wait=1 signal=3\n"
     rng = np.random.default_rng(pick(0, 9999))
     if kind == "softmax":
-        # The exponential of no difference is at least 1, so that no sum is 0.
-        stored = np.sort(rng.integers(0, 1 << pick(1, 20), 256))[::-1] + (np.arange(256) == 0)
+        # The exponential of no difference is at least 1, so that no sum is 0; with two tables it is their product.
+        most = [1 << pick(1, 20), 1 << fraction][:size]
+        stored = np.concatenate([np.sort(rng.integers(0, largest, 256))[::-1] for largest in most])
+        stored[::256] = 1 if size == 1 else 1 << fraction
     else:
-        stored = rng.integers(-(2**31), 2**31, 2 * channels) >> rng.integers(0, 31, 2 * channels)
+        count = 2 * channels * (2 if wide else 1)
+        stored = rng.integers(-(2**31), 2**31, count) >> rng.integers(0, 31, count)
+        if wide:
+            # The upper half of an offset of 48 bits.
+            stored[1::4] >>= 16
     parameters = stored.astype("<i4").view(np.int8)
     check_equal(make_case, transfer, pick(0, 9999), channels, body, written, parameters=parameters)
 

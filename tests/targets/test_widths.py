@@ -143,6 +143,13 @@ def test_sums_of_48_bits(run_vector) -> None:
             "vector.clamp low=-128 high=127 double_round=1\n",
             "sums of 48 bits are rounded once",
         ),
+        ("transpose channels=8", "", "it moves bytes, got elements of two bytes"),
+        ("softmax channels=8", "vector.exponentials base=0\n", "a fraction from 1 for elements of two bytes, else 0"),
+        (
+            "normalize channels=8",
+            "vector.normalization base=0 around_mean=1 epsilon=0\n",
+            "multiplied by at most 32767, got 1073741824",
+        ),
         ("depthwise channels=8", "", "need multipliers from 0 to 32767 and shifts of 2 to 62, got 1048576 to"),
     ],
 )

@@ -12,7 +12,7 @@ from intaglio.dialects.npu.accesses import Access, placement_intervals, run_inte
 from intaglio.dialects.npu.attributes import BoundsAttr, ScaleAttr
 from intaglio.dialects.npu.tasks import END_FORMAT, MAP_FORMAT, OUTPUT_FORMAT, MapTaskOp, Number
 from intaglio.dialects.npu.types import BufferType
-from intaglio.targets.instructions import AFFINE_BYTES, EXPONENTIAL_BYTES
+from intaglio.targets.instructions import AFFINE_BYTES, EXPONENTIAL_BYTES, WIDE_AFFINE_BYTES
 
 
 @irdl_op_definition
@@ -52,9 +52,10 @@ class TransposeOp(MapTaskOp):
 
 @irdl_op_definition
 class SoftmaxOp(MapTaskOp):
-    """Softmax over the channels of each position, of bytes, rescaled (`vector.softmax`).
+    """Softmax over the channels of each position, rescaled (`vector.softmax`).
 
-    The number after `table` is the byte of that buffer where the exponential of difference 0 is.
+    The number after `table` is the byte of that buffer where the exponential of difference 0 is. Elements of two bytes
+    need two tables, one after another, and `fraction` says how many bits after the point their entries have.
 
     Constraints:
         C1: input, table and output are in the scratchpad.
@@ -80,10 +81,11 @@ class SoftmaxOp(MapTaskOp):
     input = operand_def(BufferType)
     table = operand_def(BufferType)
     table_offset = prop_def(Number)
+    fraction = opt_prop_def(Number)
     result_scale = prop_def(ScaleAttr)
     bounds = prop_def(BoundsAttr)
     assembly_format = (
-        "$input `map` $map `table` $table $table_offset "
+        "$input `map` $map `table` $table $table_offset (`fraction` $fraction^)? "
         + OUTPUT_FORMAT
         + MAP_FORMAT
         + "`result_scale` $result_scale `bounds` $bounds "
@@ -92,17 +94,18 @@ class SoftmaxOp(MapTaskOp):
     )
 
     def other_reads(self) -> Sequence[Access]:
-        """The table."""
-        return (Access(self.table, run_interval(self.table_offset.value.data, EXPONENTIAL_BYTES), False),)
+        """The table, or both."""
+        size = EXPONENTIAL_BYTES * self.map.data.element_bytes
+        return (Access(self.table, run_interval(self.table_offset.value.data, size), False),)
 
 
 @irdl_op_definition
 class NormalizeOp(MapTaskOp):
-    """Channels of each position, of bytes, over their deviation, times a factor plus an offset (`vector.normalize`).
+    """Channels of each position over their deviation, times a factor plus an offset (`vector.normalize`).
 
-    The number after `factors` is the byte of that buffer where the first channel's factor is. With `around_mean` the
-    mean is subtracted first; without, the deviation is the root mean square. `epsilon` is in the unit of its square
-    times the square of the number of channels.
+    The number after `factors` is the byte of that buffer where the first channel's record is: factor and offset, or
+    offset and factor for results of two bytes. With `around_mean` the mean is subtracted first; without, the deviation
+    is the root mean square. `epsilon` is in the unit of its square times the square of the number of channels.
 
     Constraints:
         C1: input, factors and output are in the scratchpad.
@@ -144,5 +147,6 @@ class NormalizeOp(MapTaskOp):
 
     def other_reads(self) -> Sequence[Access]:
         """Factors and offsets."""
-        size = self.channels.value.data * AFFINE_BYTES
+        record = AFFINE_BYTES if self.placement.data.element_bytes == 1 else WIDE_AFFINE_BYTES
+        size = self.channels.value.data * record
         return (Access(self.factors, run_interval(self.factors_offset.value.data, size), False),)

@@ -161,7 +161,7 @@ class SumOp(MapTaskOp):
 
 @irdl_op_definition
 class RootOp(MapTaskOp):
-    """Root of the sum of squares over the taps less the input's zero point, of bytes, rescaled (`vector.root`).
+    """Root of the sum of squares over the taps less the input's zero point, rescaled (`vector.root`).
 
     Constraints:
         C1: input and output are in the scratchpad.

@@ -2,7 +2,8 @@
 
 Both zero points are subtracted at the array's edge, so that sums are exact whatever the values. The rows of the second
 matrix are read where they lie: a tile is `inner` rows of as many columns as the array has. Where the rows are no
-multiple of the array's, the last few are a multiplication of their own.
+multiple of the array's, the last few are a multiplication of their own. If either matrix has elements of two bytes,
+sums have 48 bits, and so have the parameters that requantize them.
 """
 
 from __future__ import annotations
@@ -21,8 +22,7 @@ from intaglio.lowering.tiling.geometry import Block, BlockSize, divide_up, parts
 from intaglio.lowering.tiling.layers import Array, Layer, Parameters, Source, Tensor
 from intaglio.lowering.tiling.matrix import Accumulators
 from intaglio.lowering.tiling.packing import parameter_bytes
-from intaglio.lowering.tiling.values import bounds_of, quantization_of, scale_of, shape_of
-from intaglio.targets.instructions import PARAMETER_BYTES
+from intaglio.lowering.tiling.values import bounds_of, element_bytes_of, quantization_of, scale_of, shape_of
 from intaglio.targets.target import Target
 
 _MOST_LANES = 64
@@ -42,13 +42,24 @@ class MatmulLayer(Layer):
     @property
     def constant_bytes(self) -> int:
         """Bytes of the parameters."""
-        return PARAMETER_BYTES * min(self.shape[3], _MOST_LANES)
+        return self._columns().record_bytes * min(self.shape[3], _MOST_LANES)
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether sums have 48 bits."""
+        return max(source.tensor.element_bytes for source in self.sources) > 1
+
+    def _columns(self) -> Parameters:
+        """Bias, multiplier and shift of as many columns as need them at once."""
+        count = min(self.shape[3], _MOST_LANES)
+        bias = np.zeros(count, np.int64 if self.is_wide else np.int32)
+        factors = (np.full(count, number, np.int32) for number in (self.scale.multiplier, self.scale.shift))
+        return Parameters(bias, *factors)
 
     def parameters(self) -> Array:
         """The bytes of the parameters."""
-        count = min(self.shape[3], _MOST_LANES)
-        columns = (np.full(count, number, np.int32) for number in (0, self.scale.multiplier, self.scale.shift))
-        return parameter_bytes(Parameters(*columns), 0, count)
+        columns = self._columns()
+        return parameter_bytes(columns, 0, len(columns.bias))
 
     def region(self, source: Source, block: Block) -> Block:
         """Of the first matrix the block's rows, of the second one its columns."""
@@ -75,12 +86,13 @@ def read_matmul(op: nn.MatmulOp, source: Callable[..., Source], output: Callable
     columns = shape_of(op.rhs)[-1]
     count = int(np.prod(batches, dtype=np.int64))
     lhs, rhs, result = (quantization_of(value) for value in (op.lhs, op.rhs, op.result))
+    is_wide = max(element_bytes_of(op.lhs), element_bytes_of(op.rhs)) > 1
     return MatmulLayer(
         op.location,
         (source(op.lhs, (count, rows, 1, depth)), source(op.rhs, (count, depth, 1, columns))),
         output(),
         (count, rows, 1, columns),
-        scale=scale_of(lhs.scale * rhs.scale / result.scale, result.zero_point),
+        scale=scale_of(lhs.scale * rhs.scale / result.scale, result.zero_point, wide=is_wide),
         input_zero_point=lhs.zero_point,
         weights_zero_point=rhs.zero_point,
         bounds=bounds_of(op.result, op.clamp),
@@ -117,6 +129,7 @@ class MatmulTasks:
                     npu.RequantizeOp,
                     [parameters, output.buffer],
                     parameters_offset=0,
+                    wide=UNIT if self.layer.is_wide else None,
                     placement=npu.PlacementAttr(output.placement(tile.y0, 0, c0 - output.region.c0)),
                     window=npu.GridAttr(npu.Grid(tile.rows, 1, 1, 1)),
                     channels=tile.channels,
@@ -143,6 +156,7 @@ class MatmulTasks:
             right.at(first, 0, tile.c0 - right.region.c0),
             inner * right.row_stride,
             right.row_stride,
+            right.element_bytes,
             zero_point=self.layer.weights_zero_point,
             input_zero_point=self.layer.input_zero_point,
         )
@@ -152,8 +166,8 @@ class MatmulTasks:
             map=npu.FeatureMapAttr(left.feature_map(self.layer.input_zero_point)),
             tiles=npu.WeightTilesAttr(tiles),
             window=npu.GridAttr(npu.Grid(tile.rows, 1, 1, left.column_stride)),
-            taps=npu.GridAttr(npu.Grid(1, taps, 1, inner)),
-            origin=npu.OriginAttr(npu.Origin(origin.y0, origin.x0 + first)),
+            taps=npu.GridAttr(npu.Grid(1, taps, 1, inner * left.element_bytes)),
+            origin=npu.OriginAttr(npu.Origin(origin.y0, origin.x0 + first * left.element_bytes)),
             inner=inner,
             outer=tile.channels,
             accumulator=row,

@@ -10,12 +10,14 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+from xdsl.dialects.builtin import LocationAttr
 
 from intaglio.dialects import nn
 from intaglio.dialects.npu import Bounds, Scale
 from intaglio.lowering.tiling.geometry import Axis, Shape, Window
 from intaglio.lowering.tiling.layers import (
     AveragePoolLayer,
+    InterpolatedLayer,
     Layer,
     MatrixLayer,
     MaxPoolLayer,
@@ -25,9 +27,11 @@ from intaglio.lowering.tiling.layers import (
     TableLayer,
     Tensor,
 )
-from intaglio.lowering.tiling.values import quantization_of, scale_of, shape_of
+from intaglio.lowering.tiling.values import element_bytes_of, quantization_of, scale_of, shape_of
+from intaglio.lowering.tiling.vector import full_bounds
 from intaglio.numerics.fixed_point import ROOT_FRACTION_BITS
 from intaglio.numerics.requantization import average_multiplier
+from intaglio.targets.instructions import INTERPOLATED_ENTRIES
 
 Sources = Callable[..., Source]
 Output = Callable[[], Tensor]
@@ -35,6 +39,11 @@ Output = Callable[[], Tensor]
 FULL = Bounds(-128, 127)
 _COMPLEMENT = np.arange(127, -129, -1).astype(np.int8)
 """The table of `-1 - x`, which turns the order around."""
+
+_WIDE_COMPLEMENT = (16_384 - 64 * np.arange(INTERPOLATED_ENTRIES)).astype(np.int16)
+_WIDE_COMPLEMENT_SCALE = Scale(1 << 30, 36, -1)
+"""The same for two bytes: half of `-x` at the entries, of which interpolation makes `-64 * x`; a 64th of it, less 1, is
+exact."""
 
 
 def reduced_image(op: nn.ReduceOp) -> tuple[Shape, Window, Shape]:
@@ -93,6 +102,7 @@ def read_sum(op: nn.ReduceSumOp | nn.ReduceMeanOp, source: Sources, output: Outp
 def read_root(op: nn.ReduceL2Op, source: Sources, output: Output) -> Layer:
     """The root of a sum of squares."""
     kind, result = quantization_of(op.input), quantization_of(op.result)
+    fraction = ROOT_FRACTION_BITS[8 * element_bytes_of(op.input)]
     image, window, shape = reduced_image(op)
     return RootLayer(
         op.location,
@@ -100,7 +110,7 @@ def read_root(op: nn.ReduceL2Op, source: Sources, output: Output) -> Layer:
         output(),
         shape,
         window=window,
-        scale=scale_of(kind.scale * 2.0 ** -ROOT_FRACTION_BITS[8] / result.scale, result.zero_point),
+        scale=scale_of(kind.scale * 2.0**-fraction / result.scale, result.zero_point),
         input_zero_point=kind.zero_point,
         bounds=Bounds(result.storage_min, result.storage_max),
     )
@@ -112,9 +122,19 @@ def read_extreme(op: nn.ReduceMaxOp | nn.ReduceMinOp, source: Sources, output: O
     given, result = source(op.input, image), output()
     if isinstance(op, nn.ReduceMaxOp):
         return [MaxPoolLayer(op.location, (given,), result, shape, window=window)]
-    turned, largest = Tensor(math.prod(image)), Tensor(math.prod(shape))
+    width = given.tensor.element_bytes
+    turned, largest = (Tensor(math.prod(size) * width, element_bytes=width) for size in (image, shape))
     return [
-        TableLayer(op.location, (given,), turned, image, table=_COMPLEMENT),
+        _complement(op.location, given, turned, image),
         MaxPoolLayer(op.location, (Source(turned, image),), largest, shape, window=window),
-        TableLayer(op.location, (Source(largest, shape),), result, shape, table=_COMPLEMENT),
+        _complement(op.location, Source(largest, shape), result, shape),
     ]
+
+
+def _complement(location: LocationAttr, given: Source, made: Tensor, shape: Shape) -> Layer:
+    """The layer of `-1 - x`."""
+    if given.tensor.element_bytes == 1:
+        return TableLayer(location, (given,), made, shape, table=_COMPLEMENT)
+    return InterpolatedLayer(
+        location, (given,), made, shape, table=_WIDE_COMPLEMENT, scale=_WIDE_COMPLEMENT_SCALE, bounds=full_bounds(2)
+    )

@@ -19,11 +19,11 @@ from intaglio.dialects.npu import Bounds, Scale
 from intaglio.lowering.tiling.emitter import UNIT, View
 from intaglio.lowering.tiling.geometry import Block, Shape
 from intaglio.lowering.tiling.layers import Array, Layer, MoveLayer, Source, Tensor
-from intaglio.lowering.tiling.values import constant_of, quantization_of, scale_of, shape_of
+from intaglio.lowering.tiling.values import constant_of, element_bytes_of, quantization_of, scale_of, shape_of
 from intaglio.lowering.tiling.vector import FAMILIES, KINDS, Constants, VectorTasks
 from intaglio.numerics.normalization import normalized_fraction_bits, stored_epsilon
 from intaglio.numerics.softmax import PROBABILITY_BITS, exponential_tables, fraction_bits
-from intaglio.targets.boxes import permuted
+from intaglio.targets.boxes import in_bytes, permuted
 
 
 @dataclass(eq=False)
@@ -53,6 +53,9 @@ class RowLayer(Layer, ABC):
 class SoftmaxLayer(RowLayer):
     """Exponentials over their sum."""
 
+    fraction: int | None
+    """Bits after the point of the tables' entries, where there are two."""
+
 
 @dataclass(eq=False)
 class NormalizeLayer(RowLayer):
@@ -67,7 +70,9 @@ def read_softmax(op: nn.SoftmaxOp, source: Callable[..., Source], output: Callab
     """The layers of a softmax."""
     kind, result = quantization_of(op.input), quantization_of(op.result)
     count = shape_of(op.input)[op.axis.value.data]
-    _, table = exponential_tables(kind.scale, fraction_bits(count))
+    fraction, is_wide = fraction_bits(count), element_bytes_of(op.input) > 1
+    upper, lower = exponential_tables(kind.scale, fraction)
+    table = np.concatenate((lower, upper)) if is_wide else lower
 
     def make(location: LocationAttr, given: Source, made: Tensor, shape: Shape) -> Layer:
         return SoftmaxLayer(
@@ -78,6 +83,7 @@ def read_softmax(op: nn.SoftmaxOp, source: Callable[..., Source], output: Callab
             data=table.astype("<i4").view(np.int8),
             scale=scale_of(2.0**-PROBABILITY_BITS / result.scale, result.zero_point),
             bounds=Bounds(result.storage_min, result.storage_max),
+            fraction=fraction if is_wide else None,
         )
 
     return _along(op.location, op.input, op.axis.value.data, source, output, make)
@@ -87,10 +93,10 @@ def read_norm(op: nn.AxisNormOp, source: Callable[..., Source], output: Callable
     """The layers of a layer normalization or one by the root mean square."""
     value, factor, *offset = op.operands
     kind, result, unit = quantization_of(value), quantization_of(op.result), quantization_of(factor)
-    count = shape_of(value)[op.axis.value.data]
-    factors = constant_of(factor).astype("<i4")
-    offsets = constant_of(offset[0]).astype("<i4") if offset else np.zeros(count, "<i4")
-    ratio = unit.scale * 2.0 ** -normalized_fraction_bits(count, 8)
+    count, bits = shape_of(value)[op.axis.value.data], 8 * element_bytes_of(op.results[0])
+    factors = constant_of(factor)
+    offsets = constant_of(offset[0]) if offset else np.zeros(count, np.int64)
+    ratio = unit.scale * 2.0 ** -normalized_fraction_bits(count, bits)
 
     def make(location: LocationAttr, given: Source, made: Tensor, shape: Shape) -> Layer:
         return NormalizeLayer(
@@ -98,8 +104,8 @@ def read_norm(op: nn.AxisNormOp, source: Callable[..., Source], output: Callable
             (given,),
             made,
             shape,
-            data=np.stack((factors, offsets), axis=1).reshape(-1).view(np.int8),
-            scale=scale_of(ratio / result.scale, result.zero_point),
+            data=_affine(factors, offsets, wide=bits > 8),
+            scale=scale_of(ratio / result.scale, result.zero_point, wide=bits > 8),
             bounds=Bounds(result.storage_min, result.storage_max),
             input_zero_point=kind.zero_point,
             epsilon=stored_epsilon(op.epsilon.value.data, kind.scale, count),
@@ -107,6 +113,15 @@ def read_norm(op: nn.AxisNormOp, source: Callable[..., Source], output: Callable
         )
 
     return _along(op.location, value, op.axis.value.data, source, output, make)
+
+
+def _affine(factors: Array, offsets: Array, *, wide: bool) -> Array:
+    """The bytes of factors and offsets, as `vector.normalize` reads them."""
+    if not wide:
+        return np.stack((factors.astype("<i4"), offsets.astype("<i4")), axis=1).reshape(-1).view(np.int8)
+    records = np.zeros(len(factors), np.dtype([("offset", "<i8"), ("factor", "<i4"), ("rest", "<i4")]))
+    records["offset"], records["factor"] = offsets, factors
+    return records.view(np.int8)
 
 
 def _along(
@@ -125,9 +140,13 @@ def _along(
     if inner == 1:
         return [make(location, source(value, shape), output(), shape)]
     before, after = (1, outer, count, inner), (1, outer, inner, count)
-    given, turned = source(value, before), Tensor(math.prod(sizes))
-    there, back = permuted(before, (0, 1, 3, 2)), permuted(after, (0, 1, 3, 2))
-    computed, result = Tensor(math.prod(sizes)), output()
+    given, result = source(value, before), output()
+    turned, computed = (
+        Tensor(math.prod(sizes) * width, element_bytes=width)
+        for width in (given.tensor.element_bytes, result.element_bytes)
+    )
+    there = in_bytes(*permuted(before, (0, 1, 3, 2)), turned.element_bytes)
+    back = in_bytes(*permuted(after, (0, 1, 3, 2)), result.element_bytes)
     return [
         MoveLayer(location, (given,), turned, after, dimensions=there[0], boxes=tuple(there[1])),
         make(location, Source(turned, shape), computed, shape),
@@ -145,6 +164,7 @@ def _softmax(tasks: VectorTasks, sources: list[View], output: View, tile: Block,
         output,
         tile,
         table_offset=0,
+        fraction=layer.fraction,
         result_scale=npu.ScaleAttr(layer.scale),
         bounds=npu.BoundsAttr(layer.bounds),
     )

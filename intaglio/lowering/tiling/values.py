@@ -16,7 +16,6 @@ from intaglio.errors import UserError
 from intaglio.ir.locations import describe
 from intaglio.lowering.tiling.layers import Array, Parameters
 from intaglio.numerics.clamp import clamp_bounds
-from intaglio.numerics.requantization import quantize_multiplier
 from intaglio.numerics.rescaling import rescaling
 
 
@@ -69,9 +68,9 @@ def constant_of(value: SSAValue) -> Array:
     return array_of(op.value)
 
 
-def scale_of(real: float, zero_point: int) -> Scale:
-    """A factor as multiplier and shift."""
-    multiplier, shift = quantize_multiplier(real)
+def scale_of(real: float, zero_point: int, *, wide: bool = False) -> Scale:
+    """A factor as multiplier and shift, for values of 48 bits where `wide`."""
+    multiplier, shift = rescaling(wide=wide).multiplier(real)
     return Scale(int(multiplier), int(shift), zero_point)
 
 

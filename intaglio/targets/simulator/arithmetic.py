@@ -58,6 +58,12 @@ def saturated(values: Int64Array) -> Int64Array:
     return np.clip(values, INT32_MIN, INT32_MAX)
 
 
+def saturated_wide(values: Int64Array) -> Int64Array:
+    """Values limited to 48 bits."""
+    limit = 1 << (63 - WIDE_BITS_ABOVE)
+    return np.clip(values, -limit, limit - 1)
+
+
 def operand(
     view: Array, function: Callable[[Int64Array], Int64Array], kind: npt.DTypeLike = np.int64
 ) -> tuple[Callable[[], Array], int]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from intaglio.numerics.fixed_point import LONGEST_SUM_OF_SQUARES
+from intaglio.numerics.normalization import LONGEST_ROW
 from intaglio.targets.encoding import ProgramError, Word, decode, semaphores_of
 from intaglio.targets.instructions import (
     AFFINE_BYTES,
@@ -13,6 +14,7 @@ from intaglio.targets.instructions import (
     INTERPOLATED_ENTRIES,
     PARAMETER_BYTES,
     TABLE_ENTRIES,
+    WIDE_AFFINE_BYTES,
     WIDE_PARAMETER_BYTES,
     state_key,
 )
@@ -47,6 +49,9 @@ MAX_TAPS = 65536
 
 MAX_SPAN = 16 << 20
 """Rows times row bytes that the windows of one instruction span, padding included."""
+
+LARGEST_WIDE_MULTIPLIER = 32_767
+"""Of values of 48 bits."""
 
 State = dict[str, dict[str, int]]
 """Operands of the configuring words in force, by the name of the state."""
@@ -180,8 +185,9 @@ def _multiply(operands: Operands, state: State, target: Target) -> Work:
     strides = (weights["tap_stride"], weights["row_stride"], size)
     tile = Lattice(weights["base"], (read.taps.count, inner, columns), strides, size)
     zero_points = (weights["input_zero_point"], weights["zero_point"])
-    if any(zero_points) and max(size, read.map.element_bytes) > 1:
-        raise ProgramError(f"elements of two bytes have the zero point 0, got {max(zero_points, key=abs)}")
+    for zero_point, width in zip(zero_points, (read.map.element_bytes, size), strict=True):
+        if zero_point and width > 1:
+            raise ProgramError(f"elements of two bytes have the zero point 0, got {zero_point}")
     accumulate = bool(operands["accumulate"])
     return Multiply(read, tile, outer, packed, operands["accumulator"], accumulate, zero_points)
 
@@ -208,6 +214,21 @@ def _clamp(state: State) -> Clamp:
 def _scale(state: State, operand: int) -> Scale:
     scale = state[f"scale[{operand}]"]
     return Scale(scale["multiplier"], scale["shift"], scale["zero_point"])
+
+
+def _wide_scale(state: State) -> Scale:
+    """The result's scale for values of 48 bits."""
+    scale = _scale(state, 0)
+    if scale.multiplier > LARGEST_WIDE_MULTIPLIER or state["clamp"]["double_round"]:
+        raise ProgramError(
+            f"values of 48 bits are rounded once, and multiplied by at most {LARGEST_WIDE_MULTIPLIER}, "
+            f"got {scale.multiplier}"
+        )
+    return scale
+
+
+def _read_of_row(operands: Operands, state: State) -> WindowRead:
+    return _window_read(operands, state, operands["channels"], taps=False)
 
 
 def _parameters(state: State, channels: int) -> Parameters:
@@ -261,8 +282,6 @@ def _sum(operands: Operands, state: State, target: Target) -> Work:
 def _root(operands: Operands, state: State, target: Target) -> Work:
     work = _sum(operands, state, target)
     assert isinstance(work, Pool)
-    if work.read.map.element_bytes != 1:
-        raise ProgramError("it works on bytes, got elements of two bytes")
     if work.read.taps.count > LONGEST_SUM_OF_SQUARES:
         raise ProgramError(f"a root is of at most {LONGEST_SUM_OF_SQUARES} squares, got {work.read.taps.count} taps")
     return replace(work, kind=Pooling.ROOT)
@@ -315,37 +334,41 @@ def _interpolate(operands: Operands, state: State, target: Target) -> Work:
     return Interpolate(read, table, _output(state, channels), _scale(state, 0), _clamp(state))
 
 
-def _read_of_bytes(operands: Operands, state: State) -> WindowRead:
-    read = _window_read(operands, state, operands["channels"], taps=False)
-    if read.map.element_bytes != 1:
-        raise ProgramError("it works on bytes, got elements of two bytes")
-    return read
-
-
 def _transpose(operands: Operands, state: State, target: Target) -> Work:
-    read, window, output = _read_of_bytes(operands, state), state["window"], state["output"]
-    if output["element_bytes"] != 1:
-        raise ProgramError("it writes bytes, got elements of two bytes")
+    read, window, output = _read_of_row(operands, state), state["window"], state["output"]
+    if read.map.element_bytes != 1 or output["element_bytes"] != 1:
+        raise ProgramError("it moves bytes, got elements of two bytes")
     shape = (window["rows"], window["columns"], operands["channels"])
     lattice = Lattice(output["base"], shape, (output["row_stride"], 1, output["column_stride"]))
     return Transpose(read, lattice, _clamp(state))
 
 
 def _softmax(operands: Operands, state: State, target: Target) -> Work:
-    read = _read_of_bytes(operands, state)
-    table = Lattice(state["exponentials"]["base"], (EXPONENTIAL_BYTES,), (1,))
-    return Softmax(read, table, _output(state, operands["channels"]), _scale(state, 0), _clamp(state))
+    read, tables = _read_of_row(operands, state), state["exponentials"]
+    width, fraction = read.map.element_bytes, tables["fraction"]
+    if (fraction == 0) != (width == 1):
+        raise ProgramError(
+            f"exponentials have a fraction from 1 for elements of two bytes, else 0, got {fraction}",
+            hint="set fraction of vector.exponentials for the elements of vector.input",
+        )
+    table = Lattice(tables["base"], (EXPONENTIAL_BYTES * width,), (1,))
+    return Softmax(read, table, fraction, _output(state, operands["channels"]), _scale(state, 0), _clamp(state))
 
 
 def _normalize(operands: Operands, state: State, target: Target) -> Work:
-    read, settings, channels = _read_of_bytes(operands, state), state["normalization"], operands["channels"]
+    read, settings, channels = _read_of_row(operands, state), state["normalization"], operands["channels"]
+    output = _output(state, channels)
+    record = AFFINE_BYTES if output.width == 1 else WIDE_AFFINE_BYTES
+    longest = LONGEST_ROW[8 * read.map.element_bytes]
+    if channels > longest:
+        raise ProgramError(f"at most {longest} elements of this width are normalized together, got {channels}")
     return Normalize(
         read,
-        Lattice(settings["base"], (channels * AFFINE_BYTES,), (1,)),
+        Lattice(settings["base"], (channels * record,), (1,)),
         bool(settings["around_mean"]),
         settings["epsilon"],
-        _output(state, channels),
-        _scale(state, 0),
+        output,
+        _wide_scale(state) if output.width > 1 else _scale(state, 0),
         _scale(state, 1),
         _clamp(state),
     )

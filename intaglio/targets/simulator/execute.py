@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from intaglio.numerics.fixed_point import ROOT_FRACTION_BITS, square_root
+from intaglio.numerics.fixed_point import LARGEST_SQUARES, ROOT_FRACTION_BITS, square_root
 from intaglio.numerics.tables import lookup_int16
 from intaglio.targets.simulator.arithmetic import INT32_MAX, add_narrow, add_wide, operand, rescale, saturated, unpacked
 from intaglio.targets.simulator.geometry import Lattice, WindowRead
@@ -356,13 +356,15 @@ class Executor:
         zero = work.read.taps.count * work.operand.zero_point
         result, double_round = work.result, work.clamp.double_round
         zero_point, is_root = work.operand.zero_point, work.kind is Pooling.ROOT
+        bits = 8 * work.read.map.element_bytes
+        fraction, most = ROOT_FRACTION_BITS[bits], LARGEST_SQUARES[bits]
 
         def total() -> None:
             if prepare is not None:
                 prepare()
             if is_root:
                 squares = ((view.astype(np.int64) - zero_point) ** 2).sum(axis=(3, 4))
-                roots = square_root(np.minimum(squares, INT32_MAX), ROOT_FRACTION_BITS[8])
+                roots = square_root(np.minimum(squares, most), fraction)
                 write(rescale(np.minimum(roots, INT32_MAX), result.multiplier, result.shift, double_round))
                 return
             if by_tap is None:

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from intaglio.numerics.normalization import normalized_by
-from intaglio.numerics.softmax import probabilities
-from intaglio.targets.simulator.arithmetic import INT32_MAX, rescale, saturated
+from intaglio.numerics.softmax import probabilities, wide_exponentials
+from intaglio.targets.instructions import EXPONENTIAL_BYTES
+from intaglio.targets.simulator.arithmetic import INT32_MAX, rescale, saturated, saturated_wide
 from intaglio.targets.simulator.steps import Normalize, RowWork, Softmax, Step, Transpose
 
 Array = npt.NDArray[Any]
@@ -59,7 +60,17 @@ def _softmax(step: Step, work: Softmax, view: Array, scratchpad: Array) -> Calla
     def compute() -> Array:
         entries = np.ascontiguousarray(table).view("<i4").astype(np.int64)
         values = view.astype(np.int64)
-        exponentials = entries[samples, values.max(axis=-1, keepdims=True) - values]
+        distance = values.max(axis=-1, keepdims=True) - values
+        if work.fraction:
+            tables = entries.reshape(len(view), 2, EXPONENTIAL_BYTES // 4)
+            exponentials = np.stack(
+                [
+                    wide_exponentials(values, lower, upper, work.fraction)
+                    for values, (lower, upper) in zip(distance, tables, strict=True)
+                ]
+            )
+        else:
+            exponentials = entries[samples, distance]
         total = exponentials.sum(axis=-1)
         if exponentials.min() < 0 or total.min() < 1 or total.max() > INT32_MAX:
             raise step.error(
@@ -74,11 +85,17 @@ def _softmax(step: Step, work: Softmax, view: Array, scratchpad: Array) -> Calla
 def _normalize(work: Normalize, view: Array, scratchpad: Array) -> Callable[[], Array]:
     affine = work.affine.batched(scratchpad)
     zero_point, epsilon, around_mean = work.operand.zero_point, work.epsilon, work.around_mean
+    bits = 8 * work.output.width
+    is_wide = bits > 8
 
     def compute() -> Array:
-        factors = np.ascontiguousarray(affine).view("<i4").astype(np.int64).reshape(len(view), 1, 1, -1, 2)
+        stored = np.ascontiguousarray(affine)
+        words = stored.view("<i4").astype(np.int64).reshape(len(view), 1, 1, -1, 4 if is_wide else 2)
+        factor, offset = words[..., 0], words[..., 1]
+        if is_wide:
+            factor, offset = words[..., 2], stored.view("<i8").reshape(len(view), 1, 1, -1, 2)[..., 0]
         centered = view.astype(np.int64) - zero_point
-        fixed = normalized_by(centered, epsilon, result_bits=8, around_mean=around_mean)
-        return saturated(fixed * factors[..., 0] + factors[..., 1])
+        fixed = normalized_by(centered, epsilon, result_bits=bits, around_mean=around_mean)
+        return (saturated_wide if is_wide else saturated)(fixed * factor + offset)
 
     return compute

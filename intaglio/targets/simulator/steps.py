@@ -198,10 +198,11 @@ class Transpose:
 
 @dataclass(frozen=True)
 class Softmax:
-    """`vector.softmax`."""
+    """`vector.softmax`; `table` holds another table after the first, and entries `fraction` bits, for two bytes."""
 
     read: WindowRead
     table: Lattice
+    fraction: int
     output: Lattice
     result: Scale
     clamp: Clamp
@@ -209,7 +210,7 @@ class Softmax:
 
 @dataclass(frozen=True)
 class Normalize:
-    """`vector.normalize`; `affine` holds a factor and an offset for each channel."""
+    """`vector.normalize`; `affine` holds a factor and an offset for each channel, in the order of their width."""
 
     read: WindowRead
     affine: Lattice
