@@ -56,6 +56,9 @@ class Statistic(Generic[State, Result]):
         needs_reference: whether samples must come with the float model's answers.
         highest: the largest figure that a state can still lead to, given how many samples are to come; None where there
             is no bound. It lets an evaluation end as soon as a target is out of reach.
+        margin: how far a sample is from scoring worse, judged by the float model's answers in place of the outputs, or
+            None. Where it is given, the order of samples must not matter: those with the smallest margins may come
+            first, so that a target is out of reach the sooner.
     """
 
     name: str
@@ -65,6 +68,7 @@ class Statistic(Generic[State, Result]):
     needs_label: bool = False
     needs_reference: bool = False
     highest: Callable[[State, int], Result] | None = None
+    margin: Callable[[Sequence[Array], GroundTruth], float] | None = None
 
     def of(self, samples: Iterable[tuple[Sequence[Array], GroundTruth]]) -> Result:
         """The figure of some samples.
@@ -115,6 +119,7 @@ def mean(
     needs_label: bool = False,
     needs_reference: bool = False,
     largest: float | None = None,
+    margin: Callable[[Sequence[Array], GroundTruth], float] | None = None,
 ) -> Criterion:
     """The mean of a score over the samples.
 
@@ -124,6 +129,7 @@ def mean(
         needs_label: see `Statistic`.
         needs_reference: see `Statistic`.
         largest: the largest score that a sample can have, if there is one.
+        margin: see `Statistic`.
     """
 
     def update(state: tuple[float, int], outputs: Sequence[Array], truth: GroundTruth) -> tuple[float, int]:
@@ -140,7 +146,7 @@ def mean(
         return (state[0] + largest * remaining) / count if count else largest
 
     bound = None if largest is None else highest
-    return Statistic(name, lambda: (0.0, 0), update, finish, needs_label, needs_reference, bound)
+    return Statistic(name, lambda: (0.0, 0), update, finish, needs_label, needs_reference, bound, margin)
 
 
 def _is_known(label: Any) -> bool:
@@ -150,6 +156,23 @@ def _is_known(label: Any) -> bool:
 
 def _top1(outputs: Sequence[Array], truth: GroundTruth) -> float | None:
     return float(outputs[0].argmax() == int(np.asarray(truth.label).reshape(()))) if _is_known(truth.label) else None
+
+
+def _lead(values: Array, place: int) -> float:
+    """By how much the value at a place exceeds the largest of the others; negative where it does not."""
+    flat = values.reshape(-1).astype(np.float64)
+    others = np.delete(flat, place)
+    return float(flat[place] - others.max()) if others.size else math.inf
+
+
+def _label_leads(outputs: Sequence[Array], truth: GroundTruth) -> float:
+    label = int(np.asarray(truth.label).reshape(()))
+    # A sample that is not counted decides nothing, and neither does one whose label is no place of the output.
+    return _lead(outputs[0], label) if 0 <= label < outputs[0].size else math.inf
+
+
+def _largest_leads(outputs: Sequence[Array], truth: GroundTruth) -> float:
+    return _lead(outputs[0], int(outputs[0].argmax()))
 
 
 def _agreement(outputs: Sequence[Array], truth: GroundTruth) -> float:
@@ -162,12 +185,12 @@ def top1() -> Criterion:
 
     Samples with a negative label are left out.
     """
-    return mean(_top1, "top1", needs_label=True, largest=1.0)
+    return mean(_top1, "top1", needs_label=True, largest=1.0, margin=_label_leads)
 
 
 def agreement() -> Criterion:
     """The share of samples with the largest value of the first output at the float model's place."""
-    return mean(_agreement, "agreement", needs_reference=True, largest=1.0)
+    return mean(_agreement, "agreement", needs_reference=True, largest=1.0, margin=_largest_leads)
 
 
 _SCORE_LIMIT = 10_000_000

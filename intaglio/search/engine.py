@@ -6,7 +6,8 @@
 3. Phase 2 finds the first good choice on a path from the cheapest to the widest (`along_path`). The path of AIMET goes
    by noise alone; the default goes by noise for cost (`paths.hull_path`). The algorithm `exact` then looks between the
    last bad and the first good choice of that path, by integer programming (`exact`).
-4. Refinement drops and swaps, and on request tries all choices of the most sensitive groups (`refinement`).
+4. Refinement drops and swaps, and tries choices of the most sensitive groups, on request all (`refinement`). Groups
+   that cost next to nothing are made narrower last, as they may be what allows others to be narrow.
 5. Phase 3 makes conversions fewer (`conversions`).
 
 A limit of the cost takes the place of a target score when one is given: the least noisy choice within it, improved by
@@ -43,6 +44,18 @@ MOST_EXHAUSTIVE = 10
 _EXACT_STEPS = 4
 """Integer programs between two neighbours on the path."""
 
+_NEGLIGIBLE = 1e-3
+"""Part of the cost of a choice that is not worth an evaluation by itself."""
+
+_NEGLIGIBLE_LIMIT = 16
+"""Evaluations of drops of all groups with a negligible cost."""
+
+_IN_FULL = 4
+"""By how much fewer choices are tried in the end where evaluations that fail take as long as others."""
+
+_SENSITIVE = 8
+"""Groups of which choices are tried in the end when no other number is asked for."""
+
 
 @dataclass(frozen=True)
 class SearchOptions:
@@ -60,7 +73,9 @@ class SearchOptions:
         limit: the largest number of steps of a binary search.
         drop_limit: the largest number of evaluations of drops.
         swap_limit: the largest number of evaluations of swaps, or of neighbours under a cost limit.
-        exhaustive: of how many of the most sensitive groups all choices are tried in the end that cost less.
+        choice_limit: the largest number of evaluations of choices of the 8 most sensitive groups in the end; a quarter
+            of it where evaluations cannot stop early.
+        exhaustive: of how many of the most sensitive groups all choices are tried instead that cost less; 0 for none.
     """
 
     target: float | None = None
@@ -73,6 +88,7 @@ class SearchOptions:
     limit: int = MIXED_PRECISION_SEARCH_LIMIT
     drop_limit: int = 30
     swap_limit: int = 10
+    choice_limit: int = 40
     exhaustive: int = 0
 
     def __post_init__(self) -> None:
@@ -188,17 +204,39 @@ def _choose(problem: Problem, noise: Float64Array, evaluations: Evaluations, opt
         return fewer_conversions(problem, noise, evaluations, best) if options.reduce_conversions else best
     if options.target is None:
         return None
-    algorithm = "binary" if options.algorithm == "exact" else options.algorithm
-    index = along_path.first_good(path, evaluations, options.target, algorithm, options.limit)
+    if options.algorithm == "exact":
+        index = along_path.first_good_from_below(path, evaluations, options.target, options.limit)
+    else:
+        index = along_path.first_good(path, evaluations, options.target, options.algorithm, options.limit)
     choice = problem.widest() if index is None else path[index]
     if options.algorithm == "exact" and index:
         choice = _between(problem, noise, evaluations, path[index - 1], choice, options.target)
-    if options.refine:
-        choice = dropped(problem, noise, evaluations, choice, options.target, options.drop_limit)
-        choice = swapped(problem, noise, evaluations, choice, options.target, options.swap_limit)
-    if options.exhaustive:
-        choice = best_of_all(problem, noise, evaluations, choice, options.target, options.exhaustive)
+    choice = _refined(problem, noise, evaluations, choice, options.target, options)
     return fewer_conversions(problem, noise, evaluations, choice) if options.reduce_conversions else choice
+
+
+def _refined(
+    problem: Problem,
+    noise: Float64Array,
+    evaluations: Evaluations,
+    choice: Choice,
+    target: float,
+    options: SearchOptions,
+) -> Choice:
+    """A good choice that costs no more, by the score itself."""
+    least = _NEGLIGIBLE * problem.cost(choice)
+    if options.refine:
+        choice = dropped(problem, noise, evaluations, choice, target, options.drop_limit, least)
+        choice = swapped(problem, noise, evaluations, choice, target, options.swap_limit, least)
+    if options.exhaustive:
+        choice = best_of_all(problem, noise, evaluations, choice, target, options.exhaustive)
+    elif options.refine:
+        limit = options.choice_limit if evaluations.stops_early else options.choice_limit // _IN_FULL
+        choice = best_of_all(problem, noise, evaluations, choice, target, _SENSITIVE, limit, least)
+    if options.refine:
+        everyone = len(choice)
+        choice = dropped(problem, noise, evaluations, choice, target, _NEGLIGIBLE_LIMIT, together=everyone)
+    return choice
 
 
 def _between(

@@ -101,6 +101,7 @@ class Evaluations:
         executor: where they are carried out; None for this thread.
         watch: is told what happens.
         time_budget: seconds after which no evaluation is begun any more.
+        stops_early: whether an evaluation ends once its target is out of reach, so that many that fail cost little.
         carried_out: how many were, by kind.
         macs: multiplications with accumulation of all of them.
     """
@@ -110,6 +111,7 @@ class Evaluations:
     executor: Executor | None = None
     watch: Watch | None = None
     time_budget: float | None = None
+    stops_early: bool = True
     carried_out: dict[Kind, int] = field(default_factory=lambda: {"noise": 0, "proxy": 0, "score": 0})
     macs: int = 0
     _started: float = field(default_factory=time.monotonic)

@@ -261,7 +261,14 @@ def run_search(study: Study, evaluator: NetworkEvaluator, folder: Path, settings
     try:
         with workers(settings.executor) as executor:
             evaluate: Evaluate = evaluator if executor is None else study.store(folder, journal.fingerprint)
-            evaluations = Evaluations(evaluate, journal, executor, settings.watch, settings.time_budget)
+            evaluations = Evaluations(
+                evaluate,
+                journal,
+                executor,
+                settings.watch,
+                settings.time_budget,
+                stops_early=study.criterion.highest is not None,
+            )
             float_score = _float_score(evaluator, journal)
             options = settings.options
             if settings.allowed_drop is not None:

@@ -2,7 +2,8 @@
 
 The calibrated module is quantized anew for every choice and run by the executor. Values that an earlier evaluation has
 computed for the same samples are not computed again (`intaglio.search.values`), so that a change near the output costs
-little. An evaluation whose score can no longer reach what is wanted stops early.
+little. An evaluation whose score can no longer reach what is wanted stops early; where the metric says how close a
+sample is to scoring worse, the closest come first.
 """
 
 from __future__ import annotations
@@ -62,9 +63,9 @@ class EvaluationData:
         """How many samples there are."""
         return len(next(iter(self.feeds.values())))
 
-    def part(self, start: int, stop: int) -> dict[str, Array]:
-        """The inputs of some samples."""
-        return {name: array[start:stop] for name, array in self.feeds.items()}
+    def part(self, samples: slice | Array) -> dict[str, Array]:
+        """The inputs of some samples, given by their places."""
+        return {name: array[samples] for name, array in self.feeds.items()}
 
 
 class NetworkEvaluator:
@@ -104,6 +105,7 @@ class NetworkEvaluator:
         self._cache = ArrayCache(_usual_cache() if cache_bytes is None else cache_bytes)
         self._float = FloatGraph(module)
         self._references: dict[int, list[Array]] = {}
+        self._order: Array | None = None
         for samples in (data, analysis_data):
             if not samples.feeds or not len(samples):
                 raise UserError("there are no samples to evaluate on")
@@ -158,7 +160,7 @@ class NetworkEvaluator:
     def _reference(self, data: EvaluationData) -> list[Array]:
         """What the float network answers, `[N, *shape]` for each output."""
         if id(data) not in self._references:
-            rows = [self._float.run(data.part(k, k + 1) | _sample(data, k))[0] for k in range(len(data))]
+            rows = [self._float.run(_sample(data, k))[0] for k in range(len(data))]
             self._references[id(data)] = [np.stack(column) for column in zip(*rows, strict=True)]
         return self._references[id(data)]
 
@@ -173,26 +175,42 @@ class NetworkEvaluator:
         powers = [float(np.square(reference, dtype=np.float64).sum()) or 1.0 for reference in references]
         for start in range(0, len(self._analysis), _PART):
             stop = start + _PART
-            outputs = variant.run(("noise", start), self._analysis.part(start, stop))
+            outputs = variant.run(("noise", start), self._analysis.part(slice(start, stop)))
             for index, (output, reference) in enumerate(zip(outputs, references, strict=True)):
                 difference = output.astype(np.float64) - reference[start:stop]
                 errors[index] += float(np.square(difference).sum())
         return Outcome(float((errors / powers).mean()), macs=variant.macs)
 
+    def _ordered(self) -> Array:
+        """The places of the samples for scores in the order they are run: the smallest margins first."""
+        if self._order is None:
+            self._order = np.arange(len(self._data))
+            if (margin := self._criterion.margin) is not None:
+                references = self._reference(self._data)
+                margins: list[float] = []
+                with self._about_metric():
+                    for k in range(len(self._data)):
+                        truth = self._truth(k, references)
+                        self._criterion.check(truth, k)
+                        margins.append(float(margin([output[k] for output in references], truth)))
+                self._order = np.argsort(np.array(margins), kind="stable")
+        return self._order
+
     def _score(self, variant: _Variant, at_least: float | None) -> Outcome:
-        criterion, count = self._criterion, len(self._data)
+        criterion, count, order = self._criterion, len(self._data), self._ordered()
         references = self._reference(self._data) if criterion.needs_reference else None
         state = criterion.start()
         for start in range(0, count, _PART):
-            stop = min(start + _PART, count)
-            outputs = variant.run(("score", start), self._data.part(start, stop))
+            places = order[start : start + _PART]
+            outputs = variant.run(("score", start), self._data.part(places))
             with self._about_metric():
-                for k in range(start, stop):
-                    truth = self._truth(k, references)
-                    criterion.check(truth, k)
-                    state = criterion.update(state, [output[k - start] for output in outputs], truth)
-            if at_least is not None and criterion.highest is not None and stop < count:
-                bound = float(criterion.highest(state, count - stop))
+                for k, place in enumerate(places.tolist()):
+                    truth = self._truth(place, references)
+                    criterion.check(truth, place)
+                    state = criterion.update(state, [output[k] for output in outputs], truth)
+            left = count - start - len(places)
+            if at_least is not None and criterion.highest is not None and left:
+                bound = float(criterion.highest(state, left))
                 if bound < at_least:
                     return Outcome(bound, is_bound=True, macs=variant.macs)
         with self._about_metric():

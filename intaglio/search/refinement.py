@@ -1,8 +1,8 @@
 """Local refinement of a good choice: what along a path had to come together is tried apart.
 
 Sensitivities are measured one group at a time and their sum is an estimate, so that some groups of a choice found
-along a path are wide for nothing. Each is tried narrower by itself (a drop), the one that seems to matter least for
-what it costs first; then pairs, one narrower and one wider, as long as that saves (a swap).
+along a path are wide for nothing. They are tried narrower (a drop), those that seem to matter least for what they cost
+first; then pairs, one narrower and one wider, as long as that saves (a swap).
 """
 
 from __future__ import annotations
@@ -12,14 +12,28 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from intaglio.precision import Precision
 from intaglio.search.evaluations import Evaluations
 from intaglio.search.problem import Choice, Float64Array, Problem
 
+_PLAUSIBLE = 2.0
+"""Times the estimated noise of a good choice, beyond which another is hardly good: the estimate is not the score."""
+
 
 def dropped(
-    problem: Problem, noise: Float64Array, evaluations: Evaluations, choice: Choice, target: float, limit: int
+    problem: Problem,
+    noise: Float64Array,
+    evaluations: Evaluations,
+    choice: Choice,
+    target: float,
+    limit: int,
+    least: float = 0.0,
+    together: int = 4,
 ) -> Choice:
-    """The choice with groups made cheaper one after another while the score stays at least `target`.
+    """The choice with groups made cheaper while the score stays at least `target`.
+
+    Several groups at once first: twice as many after each success, half as many after each failure, down to one, which
+    is then left as it is.
 
     Args:
         problem: groups and costs.
@@ -28,6 +42,8 @@ def dropped(
         choice: a choice that is good enough.
         target: the score to keep.
         limit: the largest number of evaluations.
+        least: the smallest saving of a group that is worth an evaluation.
+        together: how many groups to begin with.
 
     Returns:
         A choice that is good enough and costs no more.
@@ -35,42 +51,62 @@ def dropped(
     evaluations.begin("drops", limit)
     tried: set[tuple[int, int]] = set()
     for _ in range(limit):
-        step = next((step for step in _drops(problem, noise, choice) if step not in tried), None)
-        if step is None:
+        steps = _distinct([step for step in _drops(problem, noise, choice, least) if step not in tried])[:together]
+        if not steps:
             break
-        tried.add(step)
-        candidate = problem.with_group(choice, *step)
-        if evaluations.score(candidate, target) >= target:
-            choice = candidate
-            evaluations.say(f"{problem.groups.groups[step[0]].name} does with {problem.precisions[step[1]]}")
+        candidate = choice
+        for step in steps:
+            candidate = problem.with_group(candidate, *step)
+        if problem.cost(candidate) < problem.cost(choice) and evaluations.score(candidate, target) >= target:
+            choice, together = candidate, 2 * len(steps)
+            for group, index in steps:
+                evaluations.say(f"{problem.groups.groups[group].name} does with {problem.precisions[index]}")
+        elif len(steps) == 1:
+            tried.add(steps[0])
+        else:
+            together = len(steps) // 2
     return choice
 
 
-def _drops(problem: Problem, noise: Float64Array, choice: Choice) -> list[tuple[int, int]]:
+def _distinct(steps: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The first step of each group, in order."""
+    first: dict[int, int] = {}
+    for group, index in steps:
+        first.setdefault(group, index)
+    return list(first.items())
+
+
+def _drops(problem: Problem, noise: Float64Array, choice: Choice, least: float) -> list[tuple[int, int]]:
     """Cheaper precisions of single groups, the least noise for what is saved first."""
     now = problem.cost(choice)
     steps: list[tuple[float, int, int]] = []
     for group, current in enumerate(choice):
         for index in np.flatnonzero(problem.allowed[group]).tolist():
             saved = now - problem.cost(problem.with_group(choice, group, index)) if index != current else 0.0
-            if saved > 0:
+            if saved > least:
                 added = max(float(noise[group, index] - noise[group, current]), 0.0)
                 steps.append((added / saved, group, index))
     return [(group, index) for _, group, index in sorted(steps)]
 
 
 def swapped(
-    problem: Problem, noise: Float64Array, evaluations: Evaluations, choice: Choice, target: float, limit: int
+    problem: Problem,
+    noise: Float64Array,
+    evaluations: Evaluations,
+    choice: Choice,
+    target: float,
+    limit: int,
+    least: float = 0.0,
 ) -> Choice:
     """The choice with pairs of groups changed, one cheaper and one costlier, while that saves and is good enough.
 
     The pair that is expected to be the least noisy is tried first, and none that saves less than what has been saved
-    already. Arguments and result are those of `dropped`.
+    already. Arguments and result are those of `dropped`; `least` is of a pair.
     """
     evaluations.begin("swaps", limit)
     tried: set[Choice] = set()
     for _ in range(limit):
-        candidate = next((found for found in _swaps(problem, noise, choice) if found not in tried), None)
+        candidate = next((found for found in _swaps(problem, noise, choice, least) if found not in tried), None)
         if candidate is None:
             break
         tried.add(candidate)
@@ -80,7 +116,7 @@ def swapped(
     return choice
 
 
-def _swaps(problem: Problem, noise: Float64Array, choice: Choice) -> Iterator[Choice]:
+def _swaps(problem: Problem, noise: Float64Array, choice: Choice, least: float) -> Iterator[Choice]:
     now = problem.cost(choice)
     estimate = float(noise[np.arange(len(choice)), choice].sum())
     found: list[tuple[float, float, Choice]] = []
@@ -96,19 +132,27 @@ def _swaps(problem: Problem, noise: Float64Array, choice: Choice) -> Iterator[Ch
                     if up == down or taken <= 0:
                         continue
                     candidate = problem.with_group(lower, up, wide)
-                    if (cost := problem.cost(candidate)) < now:
+                    if (cost := problem.cost(candidate)) < now - least:
                         found.append((estimate + added - taken, cost, candidate))
     yield from (candidate for _, _, candidate in sorted(found))
 
 
 def best_of_all(
-    problem: Problem, noise: Float64Array, evaluations: Evaluations, choice: Choice, target: float, groups: int
+    problem: Problem,
+    noise: Float64Array,
+    evaluations: Evaluations,
+    choice: Choice,
+    target: float,
+    groups: int,
+    limit: int | None = None,
+    least: float = 0.0,
 ) -> Choice:
     """The cheapest good choice among all that are wide in the most sensitive groups only, or the one given.
 
-    Every choice of these groups that costs less than what is known to be good is evaluated, all others in their
-    cheapest precision, the least noisy first. The sum of sensitivities does not tell choices apart whose scores differ
-    by a few samples; this does, and takes up to as many evaluations as there are choices.
+    Every choice of these groups that costs less than what is known to be good is evaluated, the least noisy first. The
+    sum of sensitivities does not tell choices apart whose scores differ by a few samples; this does, and takes up to
+    as many evaluations as there are choices. Under a limit, those that are expected to be much noisier are left out,
+    and those that nowhere have more bits than another that was not good enough.
 
     Args:
         problem: groups and costs.
@@ -117,22 +161,54 @@ def best_of_all(
         choice: a choice that is good enough.
         target: the score to keep.
         groups: how many groups are free; the number of choices is exponential in it.
+        limit: the largest number of evaluations; None for all.
+        least: of the other groups, those stay as they are in `choice` that would save no more in their cheapest
+            precision, which the rest has. It is also the smallest saving that is worth an evaluation.
     """
     free = np.argsort(-noise.max(1), kind="stable")[:groups].tolist()
-    choices = [problem.cheapest()]
+    everyone = np.arange(len(choice))
+    cheapest = problem.cheapest()
+    saved = problem.costs[everyone, choice] - problem.costs[everyone, cheapest]
+    choices = [tuple(np.where(saved <= least, choice, cheapest).tolist())]
     for group in free:
         indices = np.flatnonzero(problem.allowed[group]).tolist()
         choices = [problem.with_group(other, group, index) for other in choices for index in indices]
-    everyone = np.arange(len(choice))
     costs = {other: problem.cost(other) for other in choices}
-    waiting = sorted(choices, key=lambda other: (float(noise[everyone, other].sum()), costs[other], other))
-    cost = problem.cost(choice)
-    evaluations.begin("all choices", sum(other < cost for other in costs.values()))
-    for candidate in waiting:
-        if costs[candidate] < cost and evaluations.score(candidate, target) >= target:
-            choice, cost = candidate, costs[candidate]
-            evaluations.say(f"of all choices one has a cost of {cost:.6g}")
+    estimates = {other: float(noise[everyone, other].sum()) for other in choices}
+    loudest = np.inf if limit is None else _PLAUSIBLE * float(noise[everyone, choice].sum())
+    most = problem.cost(choice) - least
+    waiting = [other for other in choices if costs[other] < most and estimates[other] <= loudest]
+    left = len(waiting) if limit is None else min(limit, len(waiting))
+    evaluations.begin("all choices", left)
+    failed: list[Choice] = []
+    for candidate in sorted(waiting, key=lambda other: (estimates[other], costs[other], other)):
+        if not left or costs[candidate] >= most:
+            continue
+        if limit is not None and any(_is_narrower(problem, candidate, other) for other in failed):
+            continue
+        left -= 1
+        if evaluations.score(candidate, target) >= target:
+            choice, most = candidate, costs[candidate] - least
+            evaluations.say(f"of all choices one has a cost of {costs[candidate]:.6g}")
+        else:
+            failed.append(candidate)
     return choice
+
+
+def _is_narrower(problem: Problem, choice: Choice, other: Choice) -> bool:
+    """Whether a choice has at most as many bits as another everywhere, which is taken to score no better."""
+    return all(
+        narrow == wide or _has_fewer_bits(problem.precisions[narrow], problem.precisions[wide])
+        for narrow, wide in zip(choice, other, strict=True)
+    )
+
+
+def _has_fewer_bits(narrow: Precision, wide: Precision) -> bool:
+    return (
+        narrow.kind == wide.kind
+        and narrow.activation_bits <= wide.activation_bits
+        and narrow.weight_bits <= wide.weight_bits
+    )
 
 
 def wider_within(

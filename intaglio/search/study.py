@@ -209,7 +209,8 @@ def _evaluator_of(folder: str, stem: str, precisions: tuple[str, ...], metric_na
 
 def _read_data(path: Path) -> EvaluationData:
     try:
-        with reading_archive(path), np.load(path, allow_pickle=False) as file:
+        # A file that is no archive is left open by NumPy when it opens it itself.
+        with reading_archive(path), path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: np.asarray(file[name]) for name in file.files}
     except ValueError as error:
         raise UserError(f"cannot read the data of the search: {error}", where=str(path)) from error

@@ -38,6 +38,18 @@ def test_top1_counts_labelled_samples() -> None:
     assert metric("top1").of(samples) == pytest.approx(2 / 3)
 
 
+def test_margins_say_how_far_a_sample_is_from_scoring_worse() -> None:
+    top1, agreement = metric("top1").margin, metric("agreement").margin
+    assert top1 is not None and agreement is not None
+    floats = answers([[0.5, 0.75, -1.0]])
+    assert top1(floats, truth(1)) == 0.25
+    assert top1(floats, truth(np.array([2]))) == -1.75
+    # A sample that is not counted, or whose label no answer is, decides nothing.
+    assert top1(floats, truth(-1)) == top1(floats, truth(3)) == math.inf
+    assert agreement(floats, truth(None, floats[0])) == 0.25
+    assert agreement(answers([7.0]), truth(None, [7.0])) == math.inf
+
+
 def test_auc_is_the_share_of_ordered_pairs() -> None:
     rng = np.random.default_rng(0)
     scores = rng.integers(0, 12, 80) / 4

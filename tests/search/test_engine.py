@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 from intaglio.errors import UserError
+from intaglio.search.along_path import first_good_from_below
 from intaglio.search.conversions import converted_elements, fewer_conversions
 from intaglio.search.engine import ALGORITHMS, SearchOptions, pareto_front, search
 from intaglio.search.evaluations import Event, Outcome, Task
 from intaglio.search.problem import Problem
+from intaglio.search.refinement import best_of_all, dropped
 
 MAKE = Callable[..., Any]
 
@@ -108,6 +110,56 @@ def test_all_choices_of_the_most_sensitive_groups_are_tried_on_request(
     three = search(problem, evaluations(evaluate, about={"groups": 3}), SearchOptions(target=0.8, exhaustive=3)).best
     few = [c for c in every_choice(problem) if luck[c] >= 0.8 and c[0] == c[2] == c[4] == 1]
     assert three is not None and three.cost <= min(map(problem.cost, few), default=math.inf)
+
+
+def test_groups_that_are_wide_for_nothing_are_dropped_together(
+    make_problem: MAKE, evaluations: MAKE, additive: MAKE
+) -> None:
+    problem = make_problem([[40.0, 10.0]] * 28)
+    noise = of_weights([0.0] * 28)
+    asked = evaluations(additive(noise))
+    assert dropped(problem, noise, asked, (0,) * 28, 0.5, 30) == (1,) * 28
+    assert asked.carried_out["score"] == 3  # 4, 8 and 16 of them
+
+    # One among them is needed, whatever phase 1 says.
+    def evaluate(task: Task) -> Outcome:
+        return Outcome(1.0 if task.choice[9] == 0 else 0.0)
+
+    asked = evaluations(evaluate, about={"needed": 9})
+    assert dropped(problem, noise, asked, (0,) * 28, 0.5, 30) == (*(1,) * 9, 0, *(1,) * 18)
+    assert asked.carried_out["score"] <= 12
+
+
+@pytest.mark.parametrize("first", range(20))
+def test_the_first_good_choice_is_found_from_below(
+    first: int, make_problem: MAKE, evaluations: MAKE, additive: MAKE
+) -> None:
+    problem = make_problem([[40.0, 10.0]] * 19)
+    path = [(0,) * wide + (1,) * (19 - wide) for wide in range(20)]
+    asked = evaluations(lambda task: Outcome(float(sum(k == 0 for k in task.choice) >= first)), about={"first": first})
+    assert first_good_from_below(path, asked, 1.0, 20) == first
+    assert problem.widest() == path[-1] and asked.carried_out["score"] <= 12
+    assert first_good_from_below(path, asked, 2.0, 20) is None
+
+
+def test_a_choice_narrower_than_one_that_fails_is_not_tried_under_a_limit(
+    make_problem: MAKE, evaluations: MAKE, additive: MAKE, every_choice: MAKE
+) -> None:
+    problem = make_problem([[4.0 * macs, float(macs)] for macs in (10, 20, 30, 40, 50, 60)])
+    noise = of_weights([0.09, 0.4, 0.08, 0.3, 0.07, 0.1])
+    # The second and the fourth group matter, and phase 1 has the fifth wrong.
+    network = additive(of_weights([0.02, 0.4, 0.02, 0.3, 0.25, 0.02]))
+    start = (1, 0, 1, 0, 0, 0)
+    asked = evaluations(network)
+    best = best_of_all(problem, noise, asked, start, 0.9, 6, 64)
+    good = [choice for choice in every_choice(problem) if network.score_of(choice) >= 0.9]
+    assert problem.cost(best) == min(map(problem.cost, good))
+    failed: list[tuple[int, ...]] = []
+    for task in network.asked:
+        assert not any(all(a >= b for a, b in zip(task.choice, other, strict=True)) for other in failed)
+        if network.score_of(task.choice) < 0.9:
+            failed.append(task.choice)
+    assert failed and len(network.asked) < 20
 
 
 def test_too_many_groups_for_all_choices_are_refused() -> None:

@@ -100,6 +100,18 @@ def test_an_evaluation_stops_as_soon_as_the_score_is_out_of_reach(study: Study, 
     assert (reached.value, reached.is_bound) == (exact.value, False)
 
 
+def test_samples_that_are_close_to_scoring_worse_come_first(study: Study, monkeypatch: Any) -> None:
+    monkeypatch.setattr("intaglio.search.network._PART", 10)
+    narrow = (1,) * len(quantizer_groups(study.module))
+    in_order = replace(study, criterion=replace(study.criterion, margin=None))
+    exact = study.evaluator()(Task("score", narrow))
+    assert exact == in_order.evaluator()(Task("score", narrow))
+    # Stopped after the samples that are missed: they are few, and stand anywhere in the data.
+    target = exact.value + 1 / len(study.data)
+    first, later = (each.evaluator()(Task("score", narrow, at_least=target)) for each in (study, in_order))
+    assert first.is_bound and first.macs < later.macs
+
+
 def test_noise_is_that_of_the_outputs_relative_to_their_power(study: Study) -> None:
     evaluator = study.evaluator()
     narrow = (1,) * len(quantizer_groups(study.module))
