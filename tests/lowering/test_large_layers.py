@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import pytest
-from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.dialects import func
+from xdsl.dialects.builtin import ModuleOp, StringAttr, TensorType
 
 from intaglio.compiler import run_phase
 from intaglio.dialects import isa, nn
@@ -50,6 +52,12 @@ def check_layer(family: str, seed: int, elements: int, folder: Path, regions: An
         raise
 
 
+def main_types(module: ModuleOp) -> list[TensorType]:
+    """The inputs and results of `@main`."""
+    main = next(op for op in module.ops if isinstance(op, func.FuncOp) and op.sym_name.data == "main")
+    return [*main.function_type.inputs, *main.function_type.outputs]
+
+
 @pytest.mark.parametrize("family", LARGE)
 def test_layers_are_refused_or_computed(family: str, machines: Path, regions: Any) -> None:
     for seed in range(4):
@@ -74,6 +82,39 @@ def test_steps_of_one_position_are_of_no_account(machines: Path, regions: Any) -
     convolved = builder.conv2d(largest, 3, kernel=(1, 1), strides=(200, 200), dilations=(200, 200), pads=(0, 0, 0, 0))
     module = builder.module(convolved)
     check_bits(module, machine_file(machines, 32, SMALLEST), regions.inputs_of(module))
+
+
+@pytest.mark.parametrize("bits", [(8,), (16,)])
+@pytest.mark.parametrize("channels", [1, 16, 34, 200])
+def test_depthwise_with_one_tap(channels: int, bits: tuple[int, ...], machines: Path, regions: Any) -> None:
+    """Positions need no neighbours, but are not channels: each channel keeps its weight and its parameters."""
+    for seed, pads in enumerate([(0, 0, 0, 0), (0, 0, 2, 1)]):
+        builder = regions.builder(seed, channels, bits=bits)
+        source = builder.input(2, 3, 6, channels)
+        result = builder.depthwise(source, kernel=(1, 1), strides=(1, 1), dilations=(1, 1), pads=pads)
+        module = builder.module(result)
+        check_bits(
+            module, machine_file(machines, 16, SMALLEST), regions.inputs_of(module), builder.choice([None, 4096])
+        )
+
+
+@pytest.mark.parametrize(("channels", "kernel"), [(39_564, (1, 1)), (9_000, (3, 3)), (30_001, (2, 1))])
+def test_parameters_of_many_channels_come_with_their_channels(
+    channels: int, kernel: tuple[int, int], machines: Path, regions: Any
+) -> None:
+    """Those of all channels exceed the scratchpad; each is loaded once, and tasks are few."""
+    builder = regions.builder(channels)
+    source = builder.input(1, 3, 2, channels)
+    module = builder.module(builder.depthwise(source, kernel=kernel, strides=(1, 1), dilations=(1, 1)))
+    target = machine_file(machines, 32, SMALLEST)
+    copy = module.clone()
+    check_bits(copy, target, regions.inputs_of(module))
+    module.attributes["intaglio.target"] = StringAttr(str(target))
+    profile = simulated(module).profile()
+    assert profile.instructions < 2_000
+    values = sum(prod(kind.get_shape()) for kind in main_types(module))
+    constants = channels * (12 + prod(kernel))
+    assert sum(profile.dram_bytes.values()) < 1.1 * (values + constants)
 
 
 @pytest.mark.parametrize("pads", [(0, 0, 0, 16), (0, 0, 3, 0), (0, 0, 2, 2)])

@@ -3,7 +3,7 @@
 A block is some output rows (columns and channels only when a row is too much), large enough that blocks are few, small
 enough that the next can be loaded while one is computed. Weights are held through all blocks when they fit, else they
 are loaded again for each. A convolution whose input stays is cut by output channels instead, so that each weight is
-loaded once.
+loaded once; so is a depthwise convolution of so many channels that the parameters of all of them do not fit.
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ class Weights:
 
     largest: int
     """Most bytes that are needed at once."""
+
+    channel: int = 0
+    """Bytes of one channel, where a block can load those of its channels alone."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,8 @@ class Blocks:
         """
         constants = self._weights.get(layer, NO_WEIGHTS)
         room -= self.temporary(layer)
+        if constants.channel and constants.total > room // 2:
+            return LayerPlan(self._by_channels(layer, room), False)
         if not self.streams(layer):
             _, rows, columns, channels = layer.shape
             size = BlockSize(min(rows, LARGEST_BLOCK), min(columns, LARGEST_BLOCK), channels)
@@ -162,6 +167,28 @@ class Blocks:
             return None
         together = ALIGNMENT * divide_up(_WORTHWHILE_BYTES, rows * columns * ALIGNMENT)
         return BlockSize(rows, columns, min(together, channels))
+
+    def _by_channels(self, layer: Layer, room: int) -> BlockSize:
+        """Blocks of a layer that loads the constants of their channels with them.
+
+        As many rows as fit with a few channels, then as many channels as fit with these rows: constants are loaded once
+        if all rows fit.
+        """
+        constants = self._weights[layer]
+        _, rows, columns, channels = layer.shape
+
+        def demand(rows: int, columns: int, channels: int) -> int:
+            return self._block_bytes(layer, BlockSize(rows, columns, channels)) + aligned(channels * constants.channel)
+
+        few = min(channels, ALIGNMENT)
+        for share, least in ((room // 2, few), (room, few), (room, 1)):
+            wide = _largest(min(columns, LARGEST_BLOCK), lambda n, s=share, c=least: demand(1, n, c) <= s)
+            if wide:
+                limit = min(rows, LARGEST_BLOCK) if wide == columns else 1
+                high = _largest(limit, lambda n, s=share, c=least, w=wide: demand(n, w, c) <= s)
+                deep = _largest(channels, lambda n, s=share, h=high, w=wide: demand(h, w, n) <= s)
+                return BlockSize(high, wide, deep if deep in (channels, least) else max(least, deep - deep % ALIGNMENT))
+        return BlockSize(1, 1, 1)
 
     def _traffic(self, layer: Layer, size: BlockSize) -> int:
         """Bytes of the feature maps that blocks of a size transfer."""

@@ -222,6 +222,13 @@ class MatrixLayer(LinearLayer):
 class DepthwiseLayer(LinearLayer):
     """A convolution of each channel with its own kernel, on the vector unit."""
 
+    def flattened(self, lanes: int) -> Layer:
+        """With one tap, rows of one column: positions need no neighbours, and channels keep their weights."""
+        if not self.needs_no_neighbours:
+            return self
+        shape = positions(self.shape)
+        return replace(self, sources=(Source(self.sources[0].tensor, shape),), shape=shape)
+
 
 @dataclass(eq=False)
 class MaxPoolLayer(Layer):

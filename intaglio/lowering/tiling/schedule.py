@@ -10,7 +10,7 @@ from xdsl.ir import BlockArgument, Operation, SSAValue
 
 from intaglio.dialects import npu
 from intaglio.ir.locations import names_in
-from intaglio.lowering.tiling.blocks import LayerPlan, Weights
+from intaglio.lowering.tiling.blocks import ALIGNMENT, LayerPlan, Weights
 from intaglio.lowering.tiling.cascades import Stripe
 from intaglio.lowering.tiling.emitter import Emitter, View, compact_view, resident_view
 from intaglio.lowering.tiling.fusion import MatrixSumLayer, fuse_sums
@@ -65,6 +65,10 @@ def pack_network(network: Network, target: Target, capacity: int) -> PackedNetwo
                 layer, target.array_rows, target.array_size, packed.largest_slice
             )
             packed.weights[layer] = Weights(tiles.data.size, largest_run(tiles, packed.largest_slice))
+        elif isinstance(layer, DepthwiseLayer) and layer.constant_bytes > packed.largest_slice:
+            channel = layer.constant_bytes // layer.shape[3]
+            few = channel * min(layer.shape[3], ALIGNMENT)
+            packed.weights[layer] = Weights(layer.constant_bytes, min(few, packed.largest_slice), channel)
         elif layer.constant_bytes:
             packed.weights[layer] = Weights(layer.constant_bytes, layer.constant_bytes)
     return packed
