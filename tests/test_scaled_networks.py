@@ -98,38 +98,53 @@ needs_models = pytest.mark.skipif(not SHARED.exists(), reason="needs the models 
 
 
 def marks(name: str) -> list[pytest.MarkDecorator]:
-    slow = [pytest.mark.slow] if name in SLOW else []
-    if name != "mobilenet_v2":
-        return slow
-    reason = "a few images do not tell what its channels reach on others: twice as much is not enough"
-    return [*slow, pytest.mark.xfail(reason=reason, strict=True)]
+    return [pytest.mark.slow] if name in SLOW else []
+
+
+def equalized(module: ModuleOp, calibration: list[Sample]) -> ModuleOp:
+    """What the passes of a compilation make of a float module before it is calibrated."""
+    options = CompileOptions(calibration=calibration, params=default_quantization)
+    last = max(index for index, step in enumerate(CALIBRATE.steps) if step.name == "insert-observers")
+    scaled = module.clone()
+    run_steps(scaled, replace(CALIBRATE, steps=CALIBRATE.steps[:last]), options)
+    return scaled
 
 
 @needs_models
 @pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in BENCH + ZOO])
 def test_units_by_statistics_keep_the_function_on_data(name: str):
-    """The passes of a compilation, on samples that were not calibrated with."""
+    """On samples that were not calibrated with."""
     module, calibration, evaluation = loaded(name)
-    options = CompileOptions(calibration=calibration, params=default_quantization)
-    last = max(index for index, step in enumerate(CALIBRATE.steps) if step.name == "insert-observers")
-    scaled = module.clone()
-    run_steps(scaled, replace(CALIBRATE, steps=CALIBRATE.steps[:last]), options)
+    scaled = equalized(module, calibration)
     assert constants_of(scaled) != constants_of(module)
     assert error(module, scaled, evaluation) < DEEP.get(name, LARGEST_ERROR)
 
 
 @needs_models
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in BOUNDED]
-)
-def test_units_with_exact_bounds_keep_the_function_everywhere(name: str):
+@pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in BOUNDED])
+@pytest.mark.parametrize("observed", [True, False])
+def test_bounds_are_kept_everywhere(name: str, observed: bool):
     """Networks of ReLU6, on inputs four times as large, which reach the bounds."""
-    module, _, evaluation = loaded(name)
-    scaled = module.clone()
-    EqualizeChannels().apply(make_context(), scaled)
+    module, calibration, evaluation = loaded(name)
+    if observed:
+        scaled = equalized(module, calibration)
+    else:
+        scaled = module.clone()
+        EqualizeChannels().apply(make_context(), scaled)
     assert any(isinstance(op, nn.MinimumOp) for op in scaled.walk())
     large = [{key: array * 4 for key, array in sample.items()} for sample in evaluation[:8]]
     assert error(module, scaled, large) < LARGEST_ERROR
+
+
+@needs_models
+@pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in BOUNDED])
+def test_integers_need_no_minimum(name: str):
+    """They saturate where the smallest bound is, or before."""
+    module, calibration, _ = loaded(name)
+    options = CompileOptions(calibration=calibration, params=default_quantization)
+    for phase in PHASES[2:4]:
+        run_phase(module, phase, options)
+    assert not any(isinstance(op, nn.MinimumOp) for op in module.walk())
 
 
 def constants_of(module: ModuleOp) -> list[bytes]:

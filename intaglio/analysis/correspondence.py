@@ -2,7 +2,8 @@
 
 Passes keep the locations of the operations that they replace. A float operation is therefore found again by the names
 in its location and its kind, several of one kind in their order; an operation that became several (an integer softmax)
-by the last of them with its names and shape. Casts, constants and observers have no part in it.
+by the last of them with its names and shape. Casts, constants and observers have no part in it, nor have values that
+are limited before anything reads them: integers saturate at the limit already.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from intaglio.dialects.weights import dtype_of
 from intaglio.frontend.exporter import main_function
 from intaglio.interpreter.values import value_shape
 from intaglio.ir.locations import names_in
+from intaglio.passes.quantization.limits import limit_of
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ def matching_layers(float_module: ModuleOp, quantized_module: ModuleOp) -> list[
         alike = exact[names, op.name]
         found = alike[place] if place < len(alike) else _last(by_name[names], op) if names else None
         base = names[-1] if names else op.name
+        if any(limit_of(result) is not None for result in op.results):
+            continue
         used[base] += 1
         name = base if used[base] == 1 else f"{base}#{used[base]}"
         if found is None:

@@ -91,3 +91,15 @@ def test_calibrating_without_channels_removes_them():
 def test_negative_damaged_state():
     with pytest.raises(ValueError, match="missing or of another kind"):
         ChannelStatistics().restore({"channel_count": np.array([1]), "channel_sums": np.zeros((3, 2))})
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_negative_a_value_that_is_no_number_changes_nothing(bad: float):
+    good = np.arange(6, dtype=np.float32).reshape(1, 3, 2)
+    statistics = NetworkStatistics({"t": MinMaxMethod()}, channels=True)
+    statistics.update([good])
+    with pytest.raises(UserError, match="makes values of 't' (NaN|infinite)"):
+        statistics.update([np.where(good == 3, np.float32(bad), good)])
+    found = statistics.channels["t"].values()
+    assert found is not None and found.maxima.tolist() == [4.0, 5.0]
+    assert statistics.ranges() == {"t": (0.0, 5.0)}

@@ -1,5 +1,4 @@
 // RUN: intaglio-opt %s -p equalize-channels | filecheck %s
-// RUN: intaglio-opt %s -p 'equalize-channels{exact_bounds=true}' | filecheck %s --check-prefix=EXACT
 
 !x = tensor<1x1x1x2xf32>
 !w = tensor<2x1x1x2xf32>
@@ -62,15 +61,14 @@ func.func @bounded(%x: !x) -> !x {
   func.return %1 : !x
 }
 
-// The first channel reached the bound and keeps its unit; twice the second one's largest value is 3 in its new unit.
+// The first channel reached the bound and keeps its unit; twice the second one's largest value, 3 in its new unit, is
+// that bound, and its own is far beyond.
 // CHECK-LABEL: func.func @observed_bound
 // CHECK:         nn.constant dense<{{\[\[\[\[}}1.000000e+00, 1.000000e+00]]], {{\[\[\[}}2.000000e+00, 2.000000e+00]]]]>
-// CHECK-NEXT:    nn.conv2d {{.*}} clamp <0.0, 6.0>
-// CHECK-NOT:     nn.minimum
-// CHECK:         func.return
-// EXACT-LABEL: func.func @observed_bound
-// EXACT:         nn.minimum
-// EXACT:         func.return
+// CHECK-NEXT:    [[y:%.*]] = nn.conv2d {{.*}} clamp <0.0, inf>
+// CHECK-NEXT:    [[b:%.*]] = nn.constant dense<[6.000000e+00, 1.920000e+02]>
+// CHECK-NEXT:    [[m:%.*]] = nn.minimum [[y]], [[b]]
+// CHECK-NEXT:    quant.observe [[m]]
 func.func @observed_bound(%x: !x) -> !x {
   %w = nn.constant dense<[[[[1.0, 1.0]]], [[[0.0625, 0.0625]]]]> : !w
   %v = nn.constant dense<[[[[1.0, 64.0]]], [[[1.0, 64.0]]]]> : !w

@@ -10,7 +10,7 @@ from onnx import helper
 from intaglio.dialects import nn
 from intaglio.dialects.nn.types import element
 from intaglio.dialects.onnx import ints_of
-from intaglio.dialects.weights import dtype_of
+from intaglio.dialects.weights import array_of, dtype_of
 from intaglio.frontend.nn_writer import Writer, exports
 
 _ELEMENTWISE: dict[type[nn.ElementwiseOp], str] = {
@@ -24,9 +24,25 @@ _ELEMENTWISE: dict[type[nn.ElementwiseOp], str] = {
 }
 
 
-@exports(*_ELEMENTWISE)
+@exports(nn.ElementwiseOp)
 def _elementwise(writer: Writer, op: nn.ElementwiseOp) -> None:
     writer.finish(writer.node(_ELEMENTWISE[type(op)], map(writer.name, op.operands)), op.result, op.clamp)
+
+
+@exports(nn.MaximumOp, nn.MinimumOp)
+def _extreme(writer: Writer, op: nn.MaximumOp | nn.MinimumOp) -> None:
+    """Limits of channels behind an operation in NCHW stay there."""
+    for value, limit in ((op.lhs, op.rhs), (op.rhs, op.lhs)):
+        constant = limit.owner
+        if not (writer.is_in_nchw(value) and isinstance(constant, nn.ConstantOp)):
+            continue
+        bounds = array_of(constant.value)
+        if bounds.ndim <= 1 and nn.tensor_of(value).get_shape() == nn.tensor_of(op.result).get_shape():
+            limits = writer.constant(bounds.reshape(-1, 1, 1), element(limit))
+            limited = writer.node(_ELEMENTWISE[type(op)], [writer.nchw(value), limits])
+            writer.finish_nchw(limited, op.result, op.clamp)
+            return
+    _elementwise(writer, op)
 
 
 @exports(nn.ActivationOp)

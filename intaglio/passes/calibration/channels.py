@@ -21,6 +21,7 @@ from xdsl.dialects.builtin import f32
 
 from intaglio.dialects.quant import ObserveOp
 from intaglio.dialects.weights import array_of, constant_attr
+from intaglio.executor.jit import compiled
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Floats = npt.NDArray[np.float64]
@@ -67,14 +68,23 @@ class ChannelStatistics:
         self._count = 0
         self._sums = np.zeros((4, 0))
 
-    def update(self, values: Array) -> None:
-        """Take in the values of the tensor for one run of the network, finite and channels last."""
+    def update(self, values: Array) -> tuple[float, float] | None:
+        """Take in the values of the tensor for one run of the network, channels last.
+
+        Returns:
+            The smallest and the largest of them; None when there are none, or one is NaN or infinite, in which case the
+            statistics are as before.
+        """
         if not values.size:
-            return
-        rows = values.reshape(-1, values.shape[-1] if values.ndim else 1)
-        with np.errstate(over="ignore"):
-            sums = (np.einsum("nc->c", rows), np.einsum("nc,nc->c", rows, rows), rows.min(axis=0), rows.max(axis=0))
-        self._add(len(rows), np.asarray(sums, np.float64))
+            return None
+        rows = np.ascontiguousarray(values.reshape(-1, values.shape[-1] if values.ndim else 1), np.float32)
+        sums = np.zeros((4, rows.shape[1]))
+        sums[2:] = rows[0]
+        _take_in(rows, *sums)
+        if not np.isfinite(sums[0]).all():
+            return None
+        self._add(len(rows), sums)
+        return float(sums[2].min()), float(sums[3].max())
 
     def merge(self, other: ChannelStatistics) -> None:
         """Take in the statistics of the same tensor for other samples."""
@@ -109,6 +119,18 @@ class ChannelStatistics:
             sums = np.stack([self._sums[0] + sums[0], self._sums[1] + sums[1], minima, maxima])
         self._count += count
         self._sums = sums.copy()
+
+
+@compiled
+def _take_in(rows: Array, sums: Floats, squares: Floats, minima: Floats, maxima: Floats) -> None:
+    """Take rows of channels into sums and extrema, all in one pass over them."""
+    for row in range(rows.shape[0]):
+        for channel in range(rows.shape[1]):
+            value = np.float64(rows[row, channel])
+            sums[channel] += value
+            squares[channel] += value * value
+            minima[channel] = min(minima[channel], value)
+            maxima[channel] = max(maxima[channel], value)
 
 
 def channel_values(observer: ObserveOp) -> ChannelValues | None:

@@ -21,7 +21,14 @@ from intaglio.calibration_methods import CalibrationMethod
 from intaglio.errors import UserError
 from intaglio.files import parse_document, write_atomically
 from intaglio.passes.calibration.channels import ChannelStatistics
-from intaglio.passes.calibration.statistics import Grid, NotFiniteError, Range, RangeStatistics, statistics_for
+from intaglio.passes.calibration.statistics import (
+    Grid,
+    MinMaxStatistics,
+    NotFiniteError,
+    Range,
+    RangeStatistics,
+    statistics_for,
+)
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -78,16 +85,19 @@ class NetworkStatistics:
         """
         for (name, statistics), array in zip(self.tensors.items(), values, strict=True):
             rows = batch if array.ndim > 1 and array.shape[0] == batch else 1
+            channels = self.channels.get(name)
+            extrema = None if channels is None else channels.update(array)
             try:
-                statistics.update(array, rows)
+                if extrema is not None and isinstance(statistics, MinMaxStatistics):
+                    statistics.widen(extrema)
+                else:
+                    statistics.update(array, rows)
             except NotFiniteError as error:
                 what = "sample" if batch == 1 else f"batch of {batch} samples from"
                 raise UserError(
                     f"{what} {self.samples} makes values of {name!r} {error}",
                     hint="the float network itself does not work on this sample",
                 ) from error
-            if name in self.channels:
-                self.channels[name].update(array)
         self.samples += batch
 
     def ranges(self, grid: Grid | None = None) -> dict[str, Range]:

@@ -130,8 +130,11 @@ class MinMaxStatistics(RangeStatistics[MinMaxMethod]):
     def update(self, values: Array, samples: int = 1) -> None:
         """Widen the range to these values."""
         if values.size:
-            low, high = _extrema(values)
-            self._low, self._high = min(self._low, low), max(self._high, high)
+            self.widen(_extrema(values))
+
+    def widen(self, extrema: Range) -> None:
+        """Widen the range to values whose extrema are known."""
+        self._low, self._high = min(self._low, extrema[0]), max(self._high, extrema[1])
 
     def merge(self, other: RangeStatistics[Any]) -> None:
         """Widen the range to that of `other`."""

@@ -19,6 +19,7 @@ from xdsl.ir import Operation
 from intaglio.dialects import nn
 from intaglio.dialects.quant import ObserveOp
 from intaglio.dialects.weights import array_of
+from intaglio.executor.jit import compiled
 from intaglio.ir.locations import name_of
 from intaglio.passes.calibration.channels import channel_values, write_channel_values
 from intaglio.passes.graph.matching import new_constant
@@ -26,6 +27,7 @@ from intaglio.passes.quantization.channel_groups import ChannelGroup, Layer, bou
 from intaglio.passes.quantization.coverage import constant_of
 
 Floats = npt.NDArray[np.float64]
+Magnitudes = npt.NDArray[np.float32]
 
 _SAME = 1e-6
 """Bounds that differ relatively by less are one bound: float32 does not tell them apart."""
@@ -59,14 +61,8 @@ class ChannelScaling:
             self._bounds[op] = np.full(channels_of(op.results[0]), bounds_of(op)[1])
         return self._bounds[op]
 
-    def divide(self, group: ChannelGroup, factors: Floats, *, keep_bounds: bool = False) -> None:
-        """Divide the values of a group by positive factors, one for each channel.
-
-        Args:
-            group: of the function.
-            factors: one for each channel.
-            keep_bounds: leave bounds above as they are, because no value of a channel reaches them in its new unit.
-        """
+    def divide(self, group: ChannelGroup, factors: Floats) -> None:
+        """Divide the values of a group by positive factors, one for each channel."""
         for source in group.sources:
             for index in range(1, len(source.operands)):
                 parameter = self._parameter(source, index)
@@ -79,7 +75,7 @@ class ChannelScaling:
         for op, index in group.constants:
             self._parameters[op, index] = self._parameter(op, index) / factors
             self._changed[op] = None
-        for op in () if keep_bounds else group.bounded:
+        for op in group.bounded:
             self._bounds[op] = self.upper_bounds(op) / factors
             self._changed[op] = None
         for value in group.values:
@@ -113,41 +109,57 @@ class WeightRanges:
     """What weights would range over if groups were divided; no weight is made for that."""
 
     def __init__(self) -> None:
-        self._magnitudes: dict[Layer, Floats] = {}
+        self._magnitudes: dict[Layer, tuple[Magnitudes, Magnitudes]] = {}
         self._rows: dict[Layer, Floats] = {}
         self._columns: dict[Layer, Floats] = {}
 
     def of_rows(self, source: Layer) -> Floats:
         """The largest magnitude in the weight of each output channel."""
-        magnitudes, rows, columns_of = self._of(source)
-        return (rows * (magnitudes * columns_of).max(axis=2, keepdims=True, initial=0.0)).reshape(-1)
+        _, by_column = self._of(source)
+        return (self._rows[source] * _largest_in_columns(by_column, self._columns[source])).reshape(-1)
 
     def of_columns(self, consumer: Layer) -> Floats:
         """The largest magnitude in the weight that each input channel meets."""
-        magnitudes, rows, columns_of = self._of(consumer)
-        return (columns_of * (magnitudes * rows).max(axis=1, keepdims=True, initial=0.0)).reshape(-1)
+        by_row, _ = self._of(consumer)
+        return (self._columns[consumer] * _largest_in_columns(by_row, self._rows[consumer])).reshape(-1)
 
     def divide(self, group: ChannelGroup, factors: Floats) -> None:
         """Divide the values of a group of layers by positive factors, one for each channel."""
         for source in group.sources:
             assert isinstance(source, Layer), "the weights of a normalization have no ranges here"
-            _, rows, _ = self._of(source)
-            self._rows[source] = rows / factors.reshape(rows.shape)
+            self._of(source)
+            self._rows[source] = self._rows[source] / factors.reshape(self._rows[source].shape)
         for consumer in group.consumers:
-            _, _, columns_of = self._of(consumer)
-            self._columns[consumer] = columns_of * factors.reshape(columns_of.shape)
+            self._of(consumer)
+            self._columns[consumer] = self._columns[consumer] * factors.reshape(self._columns[consumer].shape)
 
-    def _of(self, layer: Layer) -> tuple[Floats, Floats, Floats]:
-        """The largest magnitudes over the kernel, `[groups, outputs, inputs]`, and factors that broadcast to them."""
+    def _of(self, layer: Layer) -> tuple[Magnitudes, Magnitudes]:
+        """The largest magnitudes over the kernel, `[groups, outputs, inputs]` and `[groups, inputs, outputs]`.
+
+        Factors of both, `[groups, outputs]` and `[groups, inputs]`, are 1 at first.
+        """
         if layer not in self._magnitudes:
             constant = constant_of(layer.weight)
             assert constant is not None, "groups end in constants"
-            weight = np.abs(array_of(constant.value)).astype(np.float64)
+            weight = np.abs(array_of(constant.value)).astype(np.float32)
             largest = weight.max(axis=tuple(range(1, weight.ndim - 1)), initial=0.0)
-            largest = largest.reshape(groups_of(layer), -1, weight.shape[-1])
-            self._magnitudes[layer] = largest
-            self._rows[layer], self._columns[layer] = np.ones((*largest.shape[:2], 1)), np.ones_like(largest[:, :1])
-        return self._magnitudes[layer], self._rows[layer], self._columns[layer]
+            by_row = np.ascontiguousarray(largest.reshape(groups_of(layer), -1, weight.shape[-1]))
+            self._magnitudes[layer] = by_row, np.ascontiguousarray(by_row.transpose(0, 2, 1))
+            self._rows[layer], self._columns[layer] = np.ones(by_row.shape[:2]), np.ones_like(by_row[:, 0], np.float64)
+        return self._magnitudes[layer]
+
+
+@compiled
+def _largest_in_columns(magnitudes: Magnitudes, factors: Floats) -> Floats:
+    """The largest of each column of each group `[G, N, M]`, whose rows have factors `[G, N]`; `[G, M]`."""
+    groups, rows, columns = magnitudes.shape
+    found = np.zeros((groups, columns))
+    for group in range(groups):
+        for row in range(rows):
+            factor = factors[group, row]
+            for column in range(columns):
+                found[group, column] = max(found[group, column], np.float64(magnitudes[group, row, column]) * factor)
+    return found
 
 
 def groups_of(layer: Layer) -> int:

@@ -6,7 +6,8 @@ quantizer gives every group of values that share parameters the union of their r
 An operation is one of four kinds, by its class:
 
 - *own range*: its result gets parameters of its own (convolution, addition, table functions, average pool);
-- *keeps range*: its result has its input's parameters, and it is always quantized (max pool, largest element);
+- *keeps range*: its result has its input's parameters, and it is always quantized (max pool, largest element; a
+  minimum or maximum with a constant, see `limits`);
 - *moves elements*: likewise, but quantized only when an input already is, so that a change of layout at the
   network's input stays in floats and the cast comes after it (reshape, transpose, concat, pad, slice, resize, select,
   gather, the last also from a constant table);
@@ -29,6 +30,7 @@ from intaglio.dialects import nn
 from intaglio.dialects.quant import ObserveOp, requantization_mode
 from intaglio.dialects.weights import array_of
 from intaglio.params import RequantizationMode
+from intaglio.passes.quantization.limits import limited_value
 from intaglio.passes.quantization.masks import needs_no_observer
 from intaglio.passes.quantization.node_settings import OUTPUT_INT32, precision_of
 from intaglio.passes.quantization.refusals import refusal
@@ -85,14 +87,6 @@ def unobserved(value: SSAValue) -> SSAValue:
     return value
 
 
-def shares_parameters(op: Operation, mode: RequantizationMode = RequantizationMode.SHIFT) -> bool:
-    """Whether a quantized operation's result has its input's scale and zero point.
-
-    TensorFlow Lite's average pooling knows no other way.
-    """
-    return not isinstance(op, OWN_RANGE) or (mode is RequantizationMode.TFLITE and isinstance(op, nn.AvgPool2dOp))
-
-
 def activations(op: Operation) -> list[SSAValue]:
     """The operands that are quantized as activations: all but weights and biases; observers looked through."""
     operands = op.operands[:1] if isinstance(op, (*LAYERS, nn.AxisNormOp)) else op.operands
@@ -137,6 +131,7 @@ class Coverage:
         self._constants: dict[SSAValue, list[tuple[float, float]]] = {}
         self._results: set[SSAValue] = set()
         self._spanning: set[SSAValue] = set()
+        self._limits: dict[Operation, SSAValue] = {}
         for op in function.body.block.ops:
             precision = precision_of(op) or self._usual(op, default)
             if precision.is_float:
@@ -146,7 +141,9 @@ class Coverage:
                 # An accumulator handed on as it is has no parameters that an operation could read it with.
                 if OUTPUT_INT32 not in op.attributes:
                     self._results.update(op.results)
-                if shares_parameters(op, self.mode):
+                if (limited := limited_value(op)) is not None:
+                    self._limits[op] = limited
+                if self.shares_parameters(op):
                     self._share(op)
             elif self._runs_in_bfloat16(op, precision):
                 self.bfloat16[op] = None
@@ -163,6 +160,19 @@ class Coverage:
     def is_quantized(self, value: SSAValue) -> bool:
         """Whether a value is the result of a quantized operation."""
         return value in self._results
+
+    def limits(self, op: Operation) -> bool:
+        """Whether a quantized operation limits a value that nothing else reads, by a constant."""
+        return op in self._limits
+
+    def shares_parameters(self, op: Operation) -> bool:
+        """Whether a quantized operation's result has its input's scale and zero point.
+
+        TensorFlow Lite's average pooling knows no other way.
+        """
+        if op in self._limits or not isinstance(op, OWN_RANGE):
+            return True
+        return self.mode is RequantizationMode.TFLITE and isinstance(op, nn.AvgPool2dOp)
 
     def group(self, value: SSAValue) -> SSAValue:
         """The value that stands for the group of those that share parameters with `value`."""
@@ -187,13 +197,14 @@ class Coverage:
     def values_with_range(self) -> list[SSAValue]:
         """The values that need a range, in order: results with their own, and casts' float inputs."""
         values: dict[SSAValue, None] = {}
+        limited = set(self._limits.values())
         for op in self.quantized:
             for value in activations(op):
                 if not self.is_quantized(value) and constant_of(value) is None:
                     values[value] = None
             if isinstance(op, OWN_RANGE) and OUTPUT_INT32 not in op.attributes:
                 values.update(dict.fromkeys(op.results))
-        return list(values)
+        return [value for value in values if value not in limited]
 
     def _runs_quantized(self, op: Operation, precision: Precision) -> bool:
         if not (precision.is_integer or isinstance(op, MOVES_ELEMENTS)):
@@ -229,7 +240,7 @@ class Coverage:
         for value in activations(op):
             if (constant := constant_of(value)) is None:
                 self._parents[self.group(value)] = self.group(result)
-            else:
+            elif op not in self._limits:
                 self._constants.setdefault(result, []).append(range_of(array_of(constant.value)))
         if isinstance(op, nn.PadOp) and np.isfinite(padding := op.value.value.data):
             self._constants.setdefault(result, []).append((padding, padding))

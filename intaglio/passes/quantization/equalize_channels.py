@@ -12,11 +12,11 @@ Quantization Through Weight Equalization and Bias Correction", section 4.1), wit
 Which layers are tied together, through residual connections for example, is found in `channel_groups`. It makes no
 difference whether the model came with batch norms folded or with constants as nodes: both are the same text by now.
 
-The function in floats stays the same. A bound such as that of ReLU6 is one for each channel once units differ:
-
-- Without statistics of channels, or with `exact_bounds`, those bounds are written down, as an `nn.minimum`.
-- With them, channels that came near the bound keep their unit. The others are only made larger, and no more than that
-  twice the largest value seen stays below the bound, which can then stay as it is.
+The function in floats stays the same. A bound such as that of ReLU6 is one for each channel once units differ, and
+they are written down, as an `nn.minimum`. With statistics of channels, factors are such that integers do without it:
+channels that came near the bound keep their unit, and the others are only made larger, and no more than that twice the
+largest value seen stays below the bound of the former. No bound is then less than the end of the range that is
+calibrated, where integers saturate (see `limits`).
 
 The pass runs on floats, before the ranges that are quantized to are calibrated: ranges of what it changes are dropped.
 """
@@ -49,25 +49,20 @@ _LARGEST = np.log(2.0**20)
 """A factor is at most this; beyond, weights near the end of float32's range would suffer."""
 
 _HEADROOM = 2.0
-"""How many times the largest value seen has to stay below a bound that is not written for each channel."""
+"""How many times the largest value seen of a channel has to stay below the bound of those that keep their unit."""
 
 
 @dataclass(frozen=True)
 class EqualizeChannels(ModulePass):
-    """Move scales between layers until the ranges of channels are alike; the float function stays the same.
-
-    Options:
-        exact_bounds: keep bounds such as that of ReLU6 for each channel, also where no value came near them.
-    """
+    """Move scales between layers until the ranges of channels are alike; the float function stays the same."""
 
     name = "equalize-channels"
-    exact_bounds: bool = False
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         """Equalize every function."""
         found = changed = 0
         for function in functions_with_body(op):
-            groups, equalized = equalize(function, exact_bounds=self.exact_bounds)
+            groups, equalized = equalize(function)
             found, changed = found + groups, changed + equalized
         if not found:
             remark("nothing to equalize: no channels lie between two layers with only ReLUs in between", self.name)
@@ -75,18 +70,17 @@ class EqualizeChannels(ModulePass):
             remark(f"nothing to equalize: the channels of all {found} groups are alike", self.name)
 
 
-def equalize(function: func.FuncOp, *, exact_bounds: bool = False) -> tuple[int, int]:
+def equalize(function: func.FuncOp) -> tuple[int, int]:
     """Equalize the channels of a float function.
 
     Args:
         function: of one block, on the `nn` level; what its observers know of channels is used.
-        exact_bounds: see `EqualizeChannels`.
 
     Returns:
         How many groups of channels there are, and how many of them were changed.
     """
     groups = [
-        _Balance(group, exact_bounds)
+        _Balance(group)
         for group in channel_groups(function)
         if all(isinstance(source, Layer) for source in group.sources)
     ]
@@ -97,7 +91,7 @@ def equalize(function: func.FuncOp, *, exact_bounds: bool = False) -> tuple[int,
     changed = [group for group in groups if np.abs(group.logarithms).max() > _NOTICEABLE]
     scaling = ChannelScaling()
     for group in changed:
-        scaling.divide(group.group, np.exp(group.logarithms), keep_bounds=group.limits is not None)
+        scaling.divide(group.group, np.exp(group.logarithms))
     scaling.finish()
     return len(groups), len(changed)
 
@@ -111,7 +105,7 @@ class _Balance:
         limits: the lowest that they may be, 0 being the highest; None when they are free.
     """
 
-    def __init__(self, group: ChannelGroup, exact_bounds: bool) -> None:
+    def __init__(self, group: ChannelGroup) -> None:
         self.group = group
         self.logarithms: Floats = np.zeros(group.channels)
         known = [
@@ -121,7 +115,7 @@ class _Balance:
         ]
         self._magnitudes = np.max([values.magnitudes for values in known], axis=0) if known else None
         self.limits: Floats | None = None
-        if group.bounded and known and not exact_bounds:
+        if group.bounded and known:
             largest = np.max([values.maxima for values in known], axis=0)
             bound = min(bounds_of(op)[1] for op in group.bounded)
             with np.errstate(divide="ignore"):
@@ -187,7 +181,8 @@ def _logarithms(ranges: Floats) -> Floats:
 def _mean_of_known(terms: list[Floats]) -> Floats:
     """What is to be added to logarithms, were each term the only one, on average; 0 where nothing is known.
 
-    A channel whose weights are zero on one side costs nothing in any unit, and stays.
+    A channel whose weights are zero on one side costs nothing in any unit: it asks for no other one, and only moves
+    where all channels do.
     """
     stacked = np.stack(terms)
     lacking = np.isnan(stacked)

@@ -43,10 +43,11 @@ from xdsl.passes import ModulePass
 from intaglio.dialects.quant import set_requantization_mode
 from intaglio.ir.locations import describe, where
 from intaglio.params import RequantizationMode
+from intaglio.passes.quantization.activation_types import Options
 from intaglio.passes.quantization.compare_stored import compare_stored
 from intaglio.passes.quantization.coverage import functions_with_body
 from intaglio.passes.quantization.float_operations import float_operations, moves_only
-from intaglio.passes.quantization.quantizer import Options, Quantizer
+from intaglio.passes.quantization.quantizer import Quantizer
 from intaglio.passes.quantization.rules import rule_of
 from intaglio.precision import Precision
 from intaglio.remarks import remark

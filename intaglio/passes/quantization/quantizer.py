@@ -5,10 +5,7 @@ What each operation does with it is in `rules`.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from xdsl.dialects import func
@@ -18,7 +15,6 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from intaglio.dialects import nn
 from intaglio.dialects.quant import (
     DequantizeCastOp,
-    ObserveOp,
     QuantizeCastOp,
     RequantizeOp,
     UniformQuantizedPerAxisType,
@@ -26,96 +22,23 @@ from intaglio.dialects.quant import (
     UniformType,
     is_quantized,
     storage_dtype,
-    uniform,
 )
 from intaglio.dialects.weights import Constant, WeightsAttr, array_of, constant_attr
-from intaglio.errors import UserError
-from intaglio.ir.locations import describe, describe_value, where
 from intaglio.numerics.bfloat16 import round_to_bfloat16
-from intaglio.numerics.quantization import choose_parameters, choose_weight_scales, quantize
-from intaglio.params import RequantizationMode
+from intaglio.numerics.quantization import quantize
+from intaglio.passes.quantization.activation_types import ActivationTypes, Options, about, take_observers
 from intaglio.passes.quantization.constants import replace_constants
 from intaglio.passes.quantization.coverage import (
-    KEEPS_RANGE,
-    LAYERS,
-    MOVES_ELEMENTS,
     Coverage,
-    activations,
     constant_of,
     defining_block,
     range_of,
-    shares_parameters,
 )
-from intaglio.passes.quantization.masks import limit_masks, range_of_value
+from intaglio.passes.quantization.masks import limit_masks
 from intaglio.passes.quantization.memory import remembered
-from intaglio.passes.quantization.node_settings import OUTPUT_INT32, config_of
-from intaglio.passes.quantization.storage_widths import storage_widths
-from intaglio.passes.quantization.units import accumulator_unit
 from intaglio.precision import Precision
-from intaglio.remarks import warn
 
 Range = tuple[float, float]
-
-_LARGEST_FLOAT = float(np.finfo(np.float32).max)
-
-FIXED_RANGES: dict[type[Operation], tuple[float, float]] = {
-    nn.SigmoidOp: (0.0, 1.0),
-    nn.HardSigmoidOp: (0.0, 1.0),
-    nn.TanhOp: (-1.0, 1.0),
-    nn.ErfOp: (-1.0, 1.0),
-    nn.SoftmaxOp: (0.0, 1.0),
-}
-"""Bounds that a function never leaves, whatever a hand-written range says."""
-
-EMPTY_RANGE = 0.0, 2.0**-12
-"""The range of values that were all zero.
-
-It is small, so that a layer which reads them has a fine enough unit for its bias, which is all that is left of it.
-"""
-
-WIDE_HEADROOM = 2.0
-"""How far beyond the values that calibration saw a 16-bit value reaches.
-
-Calibration never sees all that comes. Of 8 bits none can be spared for it, of 16 one is worth less than what
-clipping costs.
-"""
-
-LIMIT_HEADROOM = 4.0
-"""How far beyond them it reaches where that rules clipping out, because a function or clamp never goes further."""
-
-LITERT_PROBABILITIES = (0.0, 255 / 256)
-"""What 8 bits hold in steps of 1/256, in which alone the softmax of LiteRT gives its result."""
-
-
-def largest_ratio(mode: RequantizationMode, bits: int) -> float:
-    """How many steps of a result one unit of its operation's accumulator may be.
-
-    It is far below one in a working network. A result that calibration saw as all but constant zero would ask for
-    more than multiplier and shift can express; its scale is made coarser instead, which loses nothing, since the
-    accumulator is coarser still.
-
-    Args:
-        mode: of the function.
-        bits: width of the operation's activations: above 8, multipliers have 15 bits.
-    """
-    if mode is RequantizationMode.TFLITE:
-        return 2.0**6
-    return 2.0**20 if bits <= 8 else 2.0**12
-
-
-@dataclass(frozen=True)
-class Options:
-    """The choices a user has for operations of which nothing else is asked.
-
-    Attributes:
-        activation_symmetric: zero points of activations are 0.
-        weight_per_tensor: one scale for all output channels of a weight.
-        precision: bits of activations and weights, or bfloat16.
-    """
-
-    activation_symmetric: bool = False
-    weight_per_tensor: bool = False
-    precision: Precision = Precision.INT8
 
 
 class Quantizer:
@@ -132,20 +55,13 @@ class Quantizer:
     def __init__(self, function: func.FuncOp, options: Options) -> None:
         self.options = options
         self._function = function
-        observed, widest = _take_observers(function)
-        ranges = dict(observed)
-        limit_masks(function, ranges, options.precision)
-        # What masks have narrowed saturates on purpose.
-        self._widest = {value: bounds for value, bounds in widest.items() if ranges[value] == observed[value]}
+        ranges = take_observers(function)
+        limit_masks(function, ranges.calibrated, options.precision)
         self.coverage = Coverage(function, options.precision)
         for op in self.coverage.quantized:
             replace_constants(op)
+        self._types = ActivationTypes(self.coverage, options, ranges)
         self._current: Operation | None = None
-        self._types: dict[tuple[float, float, int, bool], UniformQuantizedType] = {}
-        self._symmetric = self._symmetric_groups()
-        self._widths = storage_widths(self.coverage)
-        self._reach: dict[SSAValue, float] = {}
-        self._bounds = self._choose_bounds(ranges)
         self._quantized: dict[SSAValue, SSAValue] = {}
         self._requantized: dict[tuple[SSAValue, int], SSAValue] = {}
         self._bfloat16: dict[SSAValue, SSAValue] = {}
@@ -155,7 +71,7 @@ class Quantizer:
     def quantize(self, op: Operation, rule: Callable[[Operation, Quantizer], None]) -> None:
         """Apply the rule of an operation; until it is done, operands are read in the operation's precision."""
         self._current = op
-        with _about(op):
+        with about(op):
             rule(op, self)
         self._current = None
 
@@ -174,7 +90,7 @@ class Quantizer:
         group = self.coverage.group(value)
         reads = self._current is not None and value in self._current.operands
         width = self._reading_width() if reads else None
-        return self._type_of_group(group, width or self._widths[group])
+        return self._types.of_group(group, width or self._types.widths[group])
 
     def result_type(self, value: SSAValue) -> TensorType[Attribute]:
         """The type of the quantized tensor that takes a value's place."""
@@ -195,16 +111,16 @@ class Quantizer:
             values = array_of(constant.value)
             return self.constant(constant, values, element_type or self.type_of_range(*range_of(values)))
         group, shape = self.coverage.group(value), nn.tensor_of(value).get_shape()
-        stored = self._widths[group]
+        stored = self._types.widths[group]
         if value not in self._quantized:
-            cast = QuantizeCastOp(value, TensorType(self._type_of_group(group, stored), shape))
+            cast = QuantizeCastOp(value, TensorType(self._types.of_group(group, stored), shape))
             _insert_behind(value, cast)
             self._quantized[value] = cast.result
         wanted = self._reading_width() or stored
         if wanted == stored:
             return self._quantized[value]
         if (value, wanted) not in self._requantized:
-            kind = TensorType(self._type_of_group(group, wanted), shape)
+            kind = TensorType(self._types.of_group(group, wanted), shape)
             requantize = RequantizeOp(self._quantized[value], kind)
             _insert_behind(self._quantized[value], requantize)
             self._requantized[value, wanted] = requantize.result
@@ -244,6 +160,11 @@ class Quantizer:
         for old_result, new_result in zip(op.results, new.results, strict=True):
             new_result.name_hint = old_result.name_hint
             self._quantized[old_result] = new_result
+
+    def omit(self, op: Operation) -> None:
+        """Let what reads the result of `op` read its one operand that is no constant and has the same parameters."""
+        (value,) = (operand for operand in op.operands if constant_of(operand) is None)
+        self._quantized[op.results[0]] = self.activation(value)
 
     def rebuild(self, op: Operation, operands: Sequence[SSAValue]) -> None:
         """Replace an operation by the same one on quantized operands and results."""
@@ -326,178 +247,13 @@ class Quantizer:
 
     def _reading_width(self) -> int | None:
         """Bits of the operands of the operation at hand; None if it takes them as they are stored."""
-        if self._current is None or shares_parameters(self._current, self.coverage.mode):
+        if self._current is None or self.coverage.shares_parameters(self._current):
             return None
         return self.precision.activation_bits
 
-    def _symmetric_groups(self) -> dict[SSAValue, bool]:
-        """Whether zero points of a group are 0 whatever its width, where that is asked of who makes its values."""
-        asked: dict[SSAValue, bool] = {}
-        for op in self.coverage.quantized:
-            if (asymmetric := config_of(op).asymmetric) is not None:
-                group = self.coverage.group(op.results[0])
-                asked[group] = asked.get(group, False) or not asymmetric
-        return asked
-
-    def _choose_bounds(self, ranges: dict[SSAValue, Range]) -> dict[SSAValue, Range]:
-        bounds: dict[SSAValue, Range] = {}
-
-        def widen(group: SSAValue, low: float, high: float) -> None:
-            known = bounds.get(group, (low, high))
-            bounds[group] = min(known[0], low), max(known[1], high)
-
-        for value in self.coverage.values_with_range():
-            low, high = _range_of_value(value, ranges)
-            owner = value.owner
-            if isinstance(owner, Operation) and (fixed := FIXED_RANGES.get(type(owner))) is not None:
-                low, high = (min(max(bound, fixed[0]), fixed[1]) for bound in (low, high))
-            group = self.coverage.group(value)
-            if (
-                isinstance(owner, nn.SoftmaxOp)
-                and self.coverage.mode is RequantizationMode.TFLITE
-                and self._widths[group] == 8
-            ):
-                low, high = LITERT_PROBABILITIES
-            widen(group, low, high)
-            self._reach[group] = max(self._reach.get(group, 0.0), self._reach_of(value, low, high))
-        for group, (low, high) in self.coverage.constant_ranges():
-            widen(group, low, high)
-        for group, pair in bounds.items():
-            if pair == (0.0, 0.0):
-                bounds[group] = EMPTY_RANGE
-                warn(f"{_named(group)} is zero on all calibration data", _place(group))
-        self._bounds = bounds
-        for op, precision in self.coverage.quantized.items():
-            group = self.coverage.group(op.results[0])
-            if OUTPUT_INT32 in op.attributes:
-                continue
-            width = self._widths[group]
-            with _about(op):
-                step = self._step(op, width)
-            finest = step / largest_ratio(self.coverage.mode, precision.activation_bits)
-            if self._type_of_group(group, width).scale < finest:
-                low, high = min(bounds[group][0], 0.0), max(bounds[group][1], 0.0)
-                steps = 255 if width == 8 else 32767
-                bounds[group] = low, max(high, low + steps * finest if width == 8 else steps * finest)
-                if self._type_of_group(group, width).scale < finest / 2:
-                    raise UserError(
-                        f"the result of {describe(op)} cannot be quantized: its operands have steps of {finest:.3g} or "
-                        "more, beyond the largest float",
-                        where=where(op.location),
-                        hint="check the ranges of its operands, or keep it in float",
-                    )
-        return bounds
-
-    def _reach_of(self, value: SSAValue, low: float, high: float) -> float:
-        """The largest magnitude that 16 bits hold of a value whose range for 8 bits is `low` to `high`."""
-        least, most = self._widest.get(value, (low, high))
-        seen, limit = max(-low, high, -least, most), _limit_of(value)
-        return max(limit, -low, high) if limit <= LIMIT_HEADROOM * seen else WIDE_HEADROOM * seen
-
-    def _step(self, op: Operation, width: int) -> float:
-        """The real value of one unit of an operation's accumulator: a product of scales, or the largest one."""
-        bits = self.coverage.quantized[op].activation_bits
-        stored = shares_parameters(op, self.coverage.mode)
-
-        def scale_of(value: SSAValue) -> float:
-            if (constant := constant_of(value)) is None:
-                group = self.coverage.group(value)
-                return self._type_of_group(group, self._widths[group] if stored else bits).scale
-            return self._type(*range_of(array_of(constant.value)), bits, self.options.activation_symmetric).scale
-
-        if isinstance(op, LAYERS) and (weight := constant_of(op.weight)) is not None:
-            weight_bits = self.coverage.quantized[op].weight_bits
-            return scale_of(op.input) * float(choose_weight_scales(array_of(weight.value), None, weight_bits))
-        return accumulator_unit(op, scale_of, width)
-
     def type_of_range(self, low: float, high: float) -> UniformQuantizedType:
         """The quantized type of activations within two real values, as the operation at hand reads them."""
-        return self._type(low, high, self._reading_width() or 8, self.options.activation_symmetric)
-
-    def _type_of_group(self, group: SSAValue, bits: int) -> UniformQuantizedType:
-        low, high = self._bounds[group]
-        if bits > 8:
-            reach = min(max(self._reach.get(group, 0.0), -low, high), _LARGEST_FLOAT)
-            return self._type(-reach, reach, bits, True)
-        return self._type(low, high, bits, self._symmetric.get(group, self.options.activation_symmetric))
-
-    def _type(self, low: float, high: float, bits: int, symmetric: bool) -> UniformQuantizedType:
-        """Zero points are for 8 bits; TOSA 1.0 has none where accumulators have 48."""
-        key = low, high, bits, symmetric
-        if key not in self._types:
-            self._types[key] = uniform(bits, *choose_parameters(low, high, bits, symmetric or bits > 8))
-        return self._types[key]
-
-
-def _take_observers(function: func.FuncOp) -> tuple[dict[SSAValue, Range], dict[SSAValue, Range]]:
-    """Remove the observers of a function and return two ranges of each value that had one: calibrated, and widest."""
-    ranges: dict[SSAValue, Range] = {}
-    widest: dict[SSAValue, Range] = {}
-    for op in list(function.body.block.ops):
-        if not isinstance(op, ObserveOp):
-            continue
-        if (found := op.calibrated_range) is not None:
-            ranges[op.input], widest[op.input] = found, op.widest_range or found
-        op.result.replace_all_uses_with(op.input)
-        op.detach()
-        op.erase()
-    return ranges, widest
-
-
-def _range_of_value(value: SSAValue, ranges: dict[SSAValue, Range]) -> Range:
-    """The calibrated range of a value, or that of what it is moved from.
-
-    Observers are placed before precisions are known; a value that only an operation kept in float hands on has none.
-    """
-    if value in ranges:
-        return ranges[value]
-    owner = value.owner
-    if isinstance(owner, Operation) and isinstance(owner, MOVES_ELEMENTS + KEEPS_RANGE):
-        found = [
-            range_of(array_of(constant.value))
-            if (constant := constant_of(operand))
-            else _range_of_value(operand, ranges)
-            for operand in activations(owner)
-        ]
-        return min(low for low, _ in found), max(high for _, high in found)
-    return range_of_value(value, ranges) or _missing_range(value)
-
-
-def _limit_of(value: SSAValue) -> float:
-    """The magnitude that a value never exceeds, whatever comes: the bound of its function or clamp."""
-    owner = value.owner
-    if not isinstance(owner, Operation):
-        return math.inf
-    if (fixed := FIXED_RANGES.get(type(owner))) is not None:
-        return max(map(abs, fixed))
-    clamp = owner.properties.get("clamp")
-    return max(map(abs, clamp.bounds)) if isinstance(clamp, nn.ClampAttr) else math.inf
-
-
-def _missing_range(value: SSAValue) -> Range:
-    raise UserError(
-        f"{_named(value)} has no calibrated range",
-        where=_place(value),
-        hint="run insert-observers and calibrate first",
-    )
-
-
-@contextmanager
-def _about(op: Operation) -> Generator[None]:
-    """Name the operation whose numbers are not ones that numerics is defined on, such as a weight of NaN."""
-    try:
-        yield
-    except ValueError as error:
-        raise UserError(f"{describe(op)} cannot be quantized: {error}", where=where(op.location)) from error
-
-
-def _named(value: SSAValue) -> str:
-    owner = value.owner
-    return f"the result of {describe(owner)}" if isinstance(owner, Operation) else describe_value(value)
-
-
-def _place(value: SSAValue) -> str | None:
-    return where(value.owner.location) if isinstance(value.owner, Operation) else None
+        return self._types.of_range(low, high, self._reading_width() or 8)
 
 
 def _stored(values: np.ndarray, kind: UniformType) -> np.ndarray:

@@ -23,6 +23,7 @@ from intaglio.passes.quantization.coverage import (
     other_operands,
     range_of,
 )
+from intaglio.passes.quantization.limits import is_idle
 from intaglio.passes.quantization.linear import accumulator_result_type, quantize_linear
 from intaglio.passes.quantization.memory import remembered
 from intaglio.passes.quantization.node_settings import config_of
@@ -131,9 +132,12 @@ def extreme(op: nn.MaximumOp | nn.MinimumOp, quantizer: Quantizer) -> None:
     """The same operation; a constant has the result's parameters.
 
     What of it lies beyond the result's range saturates, as the result would. A range of its own would be that of its
-    largest limit, and leave small ones no resolution.
+    largest limit, and leave small ones no resolution. A limit that saturation is enough for goes.
     """
     shared = quantizer.element_type(op.result)
+    if quantizer.coverage.limits(op) and is_idle(op, shared):
+        quantizer.omit(op)
+        return
     quantizer.rebuild(op, [quantizer.activation(operand, shared) for operand in op.operands])
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from xdsl.ir import SSAValue
 
-from intaglio.passes.quantization.coverage import Coverage, activations, constant_of, shares_parameters
+from intaglio.passes.quantization.coverage import Coverage, activations, constant_of
 from intaglio.passes.quantization.node_settings import OUTPUT_INT32
 
 
@@ -27,7 +27,7 @@ def storage_widths(coverage: Coverage) -> dict[SSAValue, int]:
         widths[group] = max(widths.get(group, 0), bits)
 
     for op, precision in coverage.quantized.items():
-        for value in () if shares_parameters(op, coverage.mode) else activations(op):
+        for value in () if coverage.shares_parameters(op) else activations(op):
             if constant_of(value) is None:
                 widen(readers, value, precision.activation_bits)
         if OUTPUT_INT32 not in op.attributes:
