@@ -98,7 +98,7 @@ def test_negative_a_value_that_is_no_number_changes_nothing(bad: float):
     good = np.arange(6, dtype=np.float32).reshape(1, 3, 2)
     statistics = NetworkStatistics({"t": MinMaxMethod()}, channels=True)
     statistics.update([good])
-    with pytest.raises(UserError, match="makes values of 't' (NaN|infinite)"):
+    with pytest.raises(UserError, match=r"makes values of 't' (NaN|infinite)"):
         statistics.update([np.where(good == 3, np.float32(bad), good)])
     found = statistics.channels["t"].values()
     assert found is not None and found.maxima.tolist() == [4.0, 5.0]
