@@ -3,6 +3,7 @@
 Words are taken apart by the widths of their fields; of the rest of the package only the table of instructions is
 used. Rates and constants are those of the issue that asks for them: products over the array's size, bytes over the
 bandwidth, vector operations over D, `2R` cycles to fill the array, 16 for a descriptor, 100 for DRAM's first word.
+A product of words counts as that of its bytes with each other: two, or four.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from intaglio.targets.instructions import BY_OPCODE, WORD_BYTES
+from intaglio.targets.simulator import Program
 from intaglio.targets.target import Target
 
-TAPPED = {"vector.depthwise", "vector.max", "vector.sum"}
+TAPPED = {"vector.depthwise", "vector.max", "vector.sum", "vector.root"}
+MULTIPLIED = {"matrix.multiply", "matrix.product"}
 
 
 @dataclass
@@ -69,6 +72,7 @@ def work_of(words: bytes, names: Sequence[str | None]) -> Mapping[str | None, Wo
     """What the instructions of each layer do."""
     counts = {"load": [1, 1, 1], "store": [1, 1, 1]}
     grids: dict[str, int] = {}
+    widths = {"matrix.input": 1, "matrix.weights": 1}
     found: dict[str | None, Work] = {}
     for index in range(len(words) // WORD_BYTES):
         mnemonic, fields = operands_of(words[index * WORD_BYTES :][:WORD_BYTES])
@@ -77,14 +81,17 @@ def work_of(words: bytes, names: Sequence[str | None]) -> Mapping[str | None, Wo
             counts[queue][fields["level"]] = fields["count"]
         elif kind in {"window", "taps"}:
             grids[mnemonic] = fields["rows"] * fields["columns"]
+        elif mnemonic in widths:
+            widths[mnemonic] = fields["element_bytes"]
         name = names[index] if index < len(names) else None
         work = found.setdefault(name, Work())
         if kind == "run":
             first, second, third = counts[queue]
             size = fields["bytes"] * first * second * third
             work.add(Work(moved=size, loads=queue == "load", stores=queue == "store"))
-        elif mnemonic == "matrix.multiply":
+        elif mnemonic in MULTIPLIED:
             products = grids["matrix.window"] * grids["matrix.taps"] * fields["inner"] * fields["outer"]
+            products *= widths["matrix.input"] * widths["matrix.weights"]
             work.add(Work(products=products, multiplications=1))
         elif queue == "vector" and "channels" in fields:
             results = grids["vector.window"] * fields["channels"]
@@ -92,3 +99,17 @@ def work_of(words: bytes, names: Sequence[str | None]) -> Mapping[str | None, Wo
             each = max(1, grids["vector.taps"] / 3) if mnemonic in TAPPED else 1
             work.add(Work(operations=int(results * each), vectors=1))
     return found
+
+
+def check_layers(program: Program, target: Target) -> Work:
+    """Hold a program's profile to what its words allow, layer by layer and in total; returns all work."""
+    profile = program.profile()
+    works = work_of(program.binary.words, program.binary.debug)
+    everything = Work()
+    for layer in profile.layers:
+        # Layers overlap, so that one has at least the time from its first instruction to its last.
+        assert layer.finish - layer.start >= works[layer.name].cycles(target) - 1, layer.name
+        everything.add(works[layer.name])
+    assert profile.cycles >= everything.cycles(target)
+    assert profile.dram_bytes["read"] + profile.dram_bytes["written"] >= everything.moved
+    return everything

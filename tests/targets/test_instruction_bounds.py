@@ -10,7 +10,7 @@ from intaglio.dialects import nn
 from intaglio.lowering.isa_to_bytes import program_binary
 from intaglio.targets.simulator import Program
 from intaglio.targets.target import load_target
-from tests.targets.instruction_bounds import Work, operands_of, work_of
+from tests.targets.instruction_bounds import check_layers, operands_of
 
 POINT = {"kernel": (1, 1), "strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1)}
 THREE = {"kernel": (3, 3), "strides": (1, 1), "pads": (1, 1, 1, 1), "dilations": (1, 1)}
@@ -34,26 +34,17 @@ def program_of(module: Any, regions: Any, scratchpad: int | None) -> Program:
 @pytest.mark.parametrize("target", ["gen1-d16", "gen1", "gen1-d64", "nvdla-2048", "ethos-u85-256"])
 def test_no_layer_is_faster_than_its_instructions(target: str, scratchpad: int | None, regions: Any) -> None:
     program = program_of(network(regions, target), regions, scratchpad)
-    profile, described = program.profile(), load_target(target)
-    works = work_of(program.binary.words, program.binary.debug)
-    everything = Work()
-    for layer in profile.layers:
-        assert layer.finish - layer.start >= works[layer.name].cycles(described) - 1, layer.name
-        everything.add(works[layer.name])
-    assert profile.cycles >= everything.cycles(described)
-    assert profile.dram_bytes["read"] + profile.dram_bytes["written"] >= everything.moved
+    everything, profile = check_layers(program, load_target(target)), program.profile()
     # The judge has seen all the work that there is, and the schedule is not far from what it allows.
     assert everything.products >= 28 * 28 * (9 * 3 * 32 + 3 * 2 * 32 * 96) + 32 * 100
-    assert profile.cycles <= 3 * everything.cycles(described)
+    assert profile.cycles <= 3 * everything.cycles(load_target(target))
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_nor_are_the_layers_of_random_networks(seed: int, regions: Any) -> None:
     builder = regions.builder(seed, 77)
     program = program_of(builder.module(*regions.random_network(builder, 24)), regions, 20_000)
-    works = work_of(program.binary.words, program.binary.debug)
-    for layer in program.profile().layers:
-        assert layer.finish - layer.start >= works[layer.name].cycles(load_target("gen1")) - 1, layer.name
+    check_layers(program, load_target("gen1"))
 
 
 def test_words_are_taken_apart_by_hand() -> None:
