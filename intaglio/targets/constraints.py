@@ -22,7 +22,8 @@ from intaglio.numerics.normalization import LONGEST_ROW
 from intaglio.params import RequantizationMode
 from intaglio.precision import Precision
 from intaglio.targets.instructions import AFFINE_BYTES, EXPONENTIAL_BYTES, WIDE_AFFINE_BYTES
-from intaglio.targets.movement import MOVEMENT, movement_of
+from intaglio.targets.movement import MOVEMENT, is_movement, movement_of
+from intaglio.targets.resampling import MIXED_CHANNELS, mixtures_of
 from intaglio.targets.target import Target
 
 Check = Callable[[Operation, Target], str | None]
@@ -55,6 +56,8 @@ LARGEST_STEP = 255
 MOST_TAPS = 65_535
 LARGEST_DEPTH = 32_768
 LARGEST_WIDE_DEPTH = 65_536
+LARGEST_WEIGHT = 32_767
+MOST_MIXTURES = 1_024
 MOST_BOXES = 4_096
 """Parts of a movement, each of which is at least a task."""
 
@@ -226,9 +229,11 @@ def rank(op: Operation, target: Target) -> str | None:
     return None if largest <= 4 else f"rank {largest}"
 
 
-@_constraint(nn.Conv2dOp, nn.PoolOp, *BINARY, nn.ActivationOp, quant.RequantizeOp)
+@_constraint(nn.Conv2dOp, nn.PoolOp, nn.ResizeOp, *BINARY, nn.ActivationOp, quant.RequantizeOp)
 def row_size(op: Operation, target: Target) -> str | None:
     """A row of a feature map, its width with padding times its channels, has at most 1048575 bytes."""
+    if is_movement(op):
+        return None
     padding = sum(op.pads.get_values()[1::2]) if isinstance(op, nn.Conv2dOp | nn.PoolOp) else 0
     for value in _activations(op):
         shape = _shape(value)
@@ -368,16 +373,35 @@ def known_indices(op: Operation, target: Target) -> str | None:
 
 
 @_constraint(nn.ResizeOp)
-def nearest_element(op: Operation, target: Target) -> str | None:
-    """Images are resized by taking the nearest element."""
+def mixed_weights(op: Operation, target: Target) -> str | None:
+    """The units of bilinear weights have a product of at most 32767, so that weights have 16 bits."""
     assert isinstance(op, nn.ResizeOp)
-    return None if op.mode.data in nn.NEAREST else f"mode {op.mode.data}"
+    units = list(op.units.get_values())
+    return None if is_movement(op) or math.prod(units) <= LARGEST_WEIGHT else f"units {units}"
+
+
+@_constraint(nn.ResizeOp)
+def regular_mixture(op: Operation, target: Target) -> str | None:
+    """A bilinear resize has at most 1024 parts, evenly apart, of equal weights, which fit an eighth of the memory."""
+    assert isinstance(op, nn.ResizeOp)
+    if is_movement(op):
+        return None
+    steps = list(op.steps.get_values())
+    if min(steps) < 0:
+        return f"steps {steps}"
+    for mixture in mixtures_of(op):
+        needed = mixture.bytes_of_a_channel * MIXED_CHANNELS
+        if mixture.parts > MOST_MIXTURES:
+            return f"{mixture.parts}"
+        if needed > target.scratchpad_bytes // 8:
+            return f"{needed} bytes of {target.scratchpad_bytes}"
+    return None
 
 
 @_constraint(*MOVEMENT)
 def regular_movement(op: Operation, target: Target) -> str | None:
     """A movement has at most 4096 parts that read with constant steps."""
-    if isinstance(op, nn.GatherOp) and not isinstance(op.indices.owner, nn.ConstantOp):
+    if not is_movement(op):
         return None
     boxes = len(movement_of(op)[1])
     return None if boxes <= MOST_BOXES else f"{boxes}"

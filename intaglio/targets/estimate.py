@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from xdsl.dialects import func
 from xdsl.dialects.builtin import IntegerType
@@ -32,7 +32,8 @@ from intaglio.precision import Precision
 from intaglio.targets.constraints import LINEAR, NORMALIZATIONS, REDUCTIONS, SUPPORTED
 from intaglio.targets.costs import ElementBytes, multiply_cost, vector_cost
 from intaglio.targets.instructions import PARAMETER_BYTES, WIDE_PARAMETER_BYTES
-from intaglio.targets.movement import MOVEMENT, movement_cycles
+from intaglio.targets.movement import MOVEMENT, is_movement, movement_cycles
+from intaglio.targets.resampling import mixtures_of
 from intaglio.targets.target import Target
 
 _FEW_CHANNELS = 16
@@ -326,13 +327,22 @@ def _work(op: Operation, precision: Precision, target: Target) -> _Work:
     if isinstance(op, NORMALIZATIONS):
         count = nn.tensor_of(op.operands[0]).get_shape()[op.axis.value.data]
         kind = "softmax" if isinstance(op, nn.SoftmaxOp) else "normalize"
-        return _Work(0, vector_cost(kind, positions * channels // max(1, count), count, 1, target).cycles)
+        return _Work(0, vector_cost(kind, positions * channels // max(1, count), count, 1, target, elements).cycles)
     if isinstance(op, nn.MatmulOp):
         *batches, rows, depth = nn.tensor_of(op.lhs).get_shape()
-        return _matmul_work(math.prod(batches), rows, depth, channels, target)
+        return _matmul_work(
+            math.prod(batches), rows, depth, channels, replace(elements, weights=elements.input), target
+        )
+    if isinstance(op, nn.ResizeOp) and not is_movement(op):
+        cycles = 0
+        for mixture in mixtures_of(op):
+            mixed = sum(run.count for run in mixture.rows) * sum(run.count for run in mixture.columns)
+            wide = replace(elements, weights=mixture.weight_bytes)
+            taps = math.prod(mixture.taps)
+            cycles += vector_cost("depthwise", shape[0] * mixed, channels, taps, target, wide).cycles
+        return _Work(0, cycles)
     if isinstance(op, MOVEMENT):
-        known = not isinstance(op, nn.GatherOp) or isinstance(op.indices.owner, nn.ConstantOp)
-        return _Work(0, movement_cycles(op, target) if known else positions * channels)
+        return _Work(0, movement_cycles(op, target) if is_movement(op) else positions * channels)
     if isinstance(op, REDUCTIONS):
         kind = "max" if isinstance(op, nn.ReduceMaxOp | nn.ReduceMinOp) else "sum"
         kind = "root" if isinstance(op, nn.ReduceL2Op) else kind
@@ -359,13 +369,13 @@ def _work(op: Operation, precision: Precision, target: Target) -> _Work:
     return _Work(0, vector_cost(kind, positions, channels, 1, target).cycles)
 
 
-def _matmul_work(count: int, rows: int, depth: int, columns: int, target: Target) -> _Work:
+def _matmul_work(count: int, rows: int, depth: int, columns: int, elements: ElementBytes, target: Target) -> _Work:
     """A product of two activations, in each of whose batches every `D` columns are a multiplication."""
     taps = math.ceil(depth / target.array_rows)
     passes = count * math.ceil(columns / target.array_size)
     tiles = math.ceil(rows / (target.accumulator_rows // 2))
-    one = multiply_cost(math.ceil(rows / tiles), taps, target.array_rows, target.array_size, target)
-    requantize = vector_cost("requantize", rows, target.array_size, 1, target)
+    one = multiply_cost(math.ceil(rows / tiles), taps, target.array_rows, target.array_size, target, elements)
+    requantize = vector_cost("requantize", rows, target.array_size, 1, target, elements)
     return _Work(passes * tiles * one.cycles, passes * requantize.cycles, 0, count * rows * depth * columns)
 
 

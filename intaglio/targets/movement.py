@@ -129,4 +129,13 @@ _MOVEMENTS: dict[type[Operation], Callable[[Any], Movement]] = {
 }
 
 MOVEMENT: tuple[type[Operation], ...] = tuple(_MOVEMENTS)
-"""The operations that only move elements, of which constraints allow those with boxes."""
+"""The operations that only move elements, a gather if its indices are constants and a resize to the nearest ones."""
+
+
+def is_movement(op: Operation) -> bool:
+    """Whether an operation only moves elements, by steps that are known."""
+    if isinstance(op, nn.GatherOp):
+        return isinstance(op.indices.owner, nn.ConstantOp)
+    if isinstance(op, nn.ResizeOp):
+        return op.mode.data in nn.NEAREST
+    return isinstance(op, MOVEMENT)

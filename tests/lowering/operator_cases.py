@@ -28,6 +28,7 @@ from intaglio.targets.target import load_target
 from tests.lowering.test_attention_layers import FAMILIES as ATTENTION
 from tests.lowering.test_movement import FAMILIES as MOVEMENT
 from tests.lowering.test_reshaping_layers import FAMILIES as RESHAPING
+from tests.lowering.test_resizing import FAMILIES as RESIZING
 
 Builder = Any
 """`RegionBuilder` of the folder above."""
@@ -141,6 +142,7 @@ FAMILIES: dict[str, Family] = {
     **{kind.name.removeprefix("nn."): _table(kind) for kind in _IN_8_BITS},
     **MOVEMENT,
     **RESHAPING,
+    **RESIZING,
     **ATTENTION,
 }
 """By operation, convolutions by how they are computed."""

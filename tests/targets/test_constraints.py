@@ -150,11 +150,17 @@ CASES = {
         f"nn.gather %a, %b axis 0 : ({t(9, 4)}, {t(2, kind='i64')}) -> {t(2, 4)}",
         f"got a value of type {t(2, kind='i64')}",
     ),
-    "nearest_element": (
+    "mixed_weights": (
         [t(1, 2, 2, 1)],
-        'nn.resize %a mode "linear" steps [1, 1] offsets [0, 0] units [2, 2] cubic_coefficient -7.5e-01 : f64 '
+        'nn.resize %a mode "linear" steps [1, 1] offsets [0, 0] units [2, 16384] cubic_coefficient -7.5e-01 : f64 '
         f"exclude_outside false : ({t(1, 2, 2, 1)}) -> {t(1, 4, 4, 1)}",
-        "got mode linear",
+        "got units [2, 16384]",
+    ),
+    "regular_mixture": (
+        [t(1, 40, 40, 1, kind=Q16)],
+        'nn.resize %a mode "linear" steps [39, 39] offsets [0, 0] units [72, 72] cubic_coefficient -7.5e-01 : f64 '
+        f"exclude_outside false : ({t(1, 40, 40, 1, kind=Q16)}) -> {t(1, 73, 73, 1, kind=Q16)}",
+        "got 320000 bytes of 1048576",
     ),
     "regular_movement": (
         [t(1, 150, 150, 1)],
@@ -203,6 +209,16 @@ def test_a_violation_names_the_constraint_and_the_values(name: str):
             [t(1, 40, 60, 8)],
             'nn.resize %a mode "floor" steps [2, 2] offsets [0, 0] units [3, 3] cubic_coefficient -7.5e-01 : f64 '
             f"exclude_outside false : ({t(1, 40, 60, 8)}) -> {t(1, 60, 90, 8)}",
+        ),
+        (
+            [t(1, 20, 30, 256, kind=Q16)],
+            'nn.resize %a mode "linear" steps [2, 2] offsets [-1, -1] units [4, 4] cubic_coefficient -7.5e-01 : f64 '
+            f"exclude_outside false : ({t(1, 20, 30, 256, kind=Q16)}) -> {t(1, 40, 60, 256, kind=Q16)}",
+        ),
+        (
+            [t(1, 40, 40, 1)],
+            'nn.resize %a mode "linear" steps [39, 39] offsets [0, 0] units [79, 79] cubic_coefficient -7.5e-01 : f64 '
+            f"exclude_outside false : ({t(1, 40, 40, 1)}) -> {t(1, 80, 80, 1)}",
         ),
         ([t(1, 3, 4)], f"nn.reduce_max %a axes [0, 2] : ({t(1, 3, 4)}) -> {t(1, 3, 1)}"),
         ([t(4, 5)], f"nn.transpose %a permutation [1, 0] : ({t(4, 5)}) -> {t(5, 4)}"),

@@ -42,6 +42,7 @@ from intaglio.lowering.tiling.layers import (
 from intaglio.lowering.tiling.packing import as_bytes
 from intaglio.lowering.tiling.products import read_matmul
 from intaglio.lowering.tiling.reductions import read_extreme, read_root, read_sum
+from intaglio.lowering.tiling.resizing import read_resize
 from intaglio.lowering.tiling.rows import read_norm, read_softmax
 from intaglio.lowering.tiling.transposed import read_conv_transpose
 from intaglio.lowering.tiling.values import (
@@ -58,7 +59,7 @@ from intaglio.numerics.addition import add_headroom_bits
 from intaglio.numerics.requantization import add_multipliers, average_multiplier
 from intaglio.numerics.tables import table_int8, table_int16, table_int16_scale
 from intaglio.targets.boxes import in_bytes, is_identity
-from intaglio.targets.movement import MOVEMENT, movement_of
+from intaglio.targets.movement import is_movement, movement_of
 
 
 @dataclass
@@ -102,7 +103,7 @@ class _Reader:
                 self._tensors[op.result] = self._tensors[op.input]
             elif isinstance(op, nn.ConstantOp):
                 self._define_constant(op)
-            elif isinstance(op, MOVEMENT):
+            elif is_movement(op):
                 self._move(op)
             else:
                 self._layers += self._read(op)
@@ -426,6 +427,7 @@ _READERS: dict[type[Operation], Reader] = {
     nn.MaximumOp: _extreme,
     nn.ConvTranspose2dOp: read_conv_transpose,
     nn.MatmulOp: read_matmul,
+    nn.ResizeOp: read_resize,
     nn.SoftmaxOp: read_softmax,
     nn.AxisNormOp: read_norm,
     nn.ReduceSumOp: read_sum,

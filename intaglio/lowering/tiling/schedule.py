@@ -31,6 +31,7 @@ from intaglio.lowering.tiling.network import Network, set_lifetimes
 from intaglio.lowering.tiling.packing import OutputGroup, PackedWeights, as_bytes, depthwise_bytes, pack_matrix
 from intaglio.lowering.tiling.products import MatmulLayer, MatmulTasks
 from intaglio.lowering.tiling.residency import CascadePlan, Machine, Plan, plan_network
+from intaglio.lowering.tiling.resizing import ResizeLayer, ResizeTasks
 from intaglio.lowering.tiling.rows import RowLayer
 from intaglio.lowering.tiling.vector import Constants, VectorTasks, copy_rows, vector_layer_cycles
 from intaglio.targets.target import Target
@@ -99,6 +100,8 @@ def _work_cycles(packed: PackedNetwork) -> dict[Layer, tuple[int, int]]:
                 vector += vector_layer_cycles(layer.sum, packed.target)
         elif isinstance(layer, MoveLayer):
             vector = layer.output.size // packed.target.array_size
+        elif isinstance(layer, ResizeLayer):
+            vector = layer.vector_cycles(packed.target)
         elif isinstance(layer, MatmulLayer):
             positions = math.prod(layer.shape[:3])
             matrix = positions * layer.sources[0].shape[3] * layer.shape[3] // packed.target.macs_per_cycle
@@ -161,8 +164,8 @@ class _Scheduler:
             self._move(layer, plan)
         elif isinstance(layer, MatrixLayer):
             self._matrix(layer, plan)
-        elif isinstance(layer, MatmulLayer):
-            self._matmul(layer, plan)
+        elif isinstance(layer, MatmulLayer | ResizeLayer):
+            self._streamed(layer, plan)
         else:
             self._vector(layer, plan)
         self.store_result(layer.output)
@@ -275,19 +278,23 @@ class _Scheduler:
             return self.emitter.constant(name, as_bytes(layer.table))
         if isinstance(layer, MatrixLayer):
             return self.emitter.constant(name, self.packed.packed[layer].data)
-        if isinstance(layer, RowLayer):
+        if isinstance(layer, RowLayer | ResizeLayer):
             return self.emitter.constant(name, layer.data)
         if isinstance(layer, MatmulLayer):
             return self.emitter.constant(name, layer.parameters())
         return None
 
-    def _matmul(self, layer: MatmulLayer, plan: LayerPlan) -> None:
-        tasks = MatmulTasks(self.emitter, layer, self.packed.target, self.accumulators)
+    def _streamed(self, layer: MatmulLayer | ResizeLayer, plan: LayerPlan) -> None:
+        """Emit a layer whose constant is small and needed by all blocks."""
+        if isinstance(layer, MatmulLayer):
+            tasks = MatmulTasks(self.emitter, layer, self.packed.target, self.accumulators)
+        else:
+            tasks = ResizeTasks(self.emitter, layer, self.packed.target)
         constant = self.constant(layer)
         assert constant is not None
-        parameters = self.emitter.load_run(constant, 0, layer.constant_bytes)
+        loaded = self.emitter.load_run(constant, 0, layer.constant_bytes)
         for block, sources, output in self._views(layer, plan):
-            tasks.compute(sources, output, block, parameters)
+            tasks.compute(sources, output, block, loaded)
 
     def _matrix(self, layer: MatrixLayer, plan: LayerPlan) -> None:
         tasks = MatrixTasks(self.emitter, layer, self.packed.target, self.accumulators)
