@@ -19,6 +19,7 @@ there are accumulator rows; those are assigned anew. Transfers follow the tasks 
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -171,6 +172,8 @@ class _Scheduler:
         self._rows = _Rows(target.accumulator_rows)
         count = len(graph.tasks)
         self._moves = [isinstance(task, npu.TransferOp) for task in graph.tasks]
+        self._multiplies = [isinstance(task, npu.MatrixMultiplyOp) for task in graph.tasks]
+        self._requantizes = [isinstance(task, npu.RequantizeOp) for task in graph.tasks]
         self._work = [number for number in range(count) if not self._moves[number]]
         self._place = {number: place for place, number in enumerate(self._work)}
         self._done = [False] * count
@@ -275,31 +278,30 @@ class _Scheduler:
         return _Schedule(self._order, self._sum_rows, max(free.values()))
 
     def _choose(self, candidates: Sequence[int], free: float) -> tuple[float, int] | None:
-        """When the next task of a unit starts, and which it is.
+        """When the next task of a unit starts, and which it is, of candidates in program order that are near.
 
         Those are preferred, if they can start at once, that keep both units at work: on the vector unit the ones that
         release accumulators, on the matrix unit, while the vector unit has much to do, the ones that entail little.
         """
-        preferred = [number for number in candidates if self._is_preferred(number)]
-        if preferred and len(preferred) < len(candidates):
+        last = self._work[min(self._frontier + _WINDOW, len(self._work) - 1)]
+        near = candidates[: bisect.bisect_right(candidates, last)]
+        preferred = [number for number in near if self._is_preferred(number)]
+        if preferred and len(preferred) < len(near):
             found = self._first(preferred, free)
             if found is not None and found[0] <= free:
                 return found
-        return self._first(candidates, free)
+        return self._first(near, free)
 
     def _is_preferred(self, number: int) -> bool:
-        task = self._graph.tasks[number]
-        if isinstance(task, npu.MatrixMultiplyOp):
+        if self._multiplies[number]:
             return self._backlog > _LARGE_BACKLOG and self._entailed[number] < self._costs[number]
-        return isinstance(task, npu.RequantizeOp)
+        return self._requantizes[number]
 
     def _first(self, candidates: Sequence[int], free: float) -> tuple[float, int] | None:
         """When the first task that can start does, and which it is; in program order among those that can at once."""
         best: tuple[float, int] | None = None
-        for number in sorted(candidates):
+        for number in candidates:
             place = self._place[number]
-            if place > self._frontier + _WINDOW:
-                break
             start = max(free, self._ready_time(number))
             if best is not None and start >= best[0]:
                 continue
@@ -385,7 +387,7 @@ class _Scheduler:
                 if self._moves[following]:
                     self._push_transfer(following)
                 else:
-                    self._ready[self._graph.tasks[following].QUEUE].append(following)
+                    bisect.insort(self._ready[self._graph.tasks[following].QUEUE], following)
 
     def _push_transfer(self, number: int) -> None:
         """Store what is complete at once."""
