@@ -37,6 +37,7 @@ from intaglio.passes.calibration.tensor_names import read_tensor_names
 from intaglio.passes.manager import InvalidIRError
 from intaglio.passes.partition.boundaries import launches_of, refuse_regions
 from intaglio.passes.partition.placement import HOST, TARGET, fail_on_host, host_computation
+from intaglio.passes.quantization.assign_precision import AssignPrecision, assign
 from intaglio.passes.quantization.correct_bias import CorrectBias, correct_biases
 from intaglio.passes.quantization.quantized_models import is_quantized
 from intaglio.passes.quantization.round_weights import RoundWeights, round_weights
@@ -311,6 +312,8 @@ def run_steps(module: ModuleOp, phase: Phase, options: CompileOptions, progress:
         current = step.make(options)
         if isinstance(current, Calibrate):
             _calibrate(module, options, current, progress)
+        elif isinstance(current, AssignPrecision):
+            assign(module, current.asked_nodes(options.node_files))
         elif isinstance(current, RoundWeights):
             round_weights(module, current.quantize, _needed_samples(module, options, "rounding of weights by results"))
         elif isinstance(current, CorrectBias) and current.iterative:

@@ -27,7 +27,6 @@ precision = "a8w8"
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -35,7 +34,7 @@ from typing import Any, cast
 import tomli_w
 
 from intaglio.calibration_methods import CalibrationMethod
-from intaglio.errors import UserError
+from intaglio.errors import UserError, suggestion
 from intaglio.files import read_document, write_atomically
 from intaglio.params import QuantizationParams, QuantizationScheme, bfloat16_scheme, default_quantization
 from intaglio.precision import NodeConfig
@@ -110,8 +109,7 @@ def parse_params(content: Mapping[str, Any], where: str | None = None) -> Quanti
     """
     for key in content:
         if key not in _KEYS:
-            close = difflib.get_close_matches(key, _KEYS, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"parameters: {', '.join(_KEYS)}"
+            hint = suggestion(key, _KEYS) or f"parameters: {', '.join(_KEYS)}"
             raise UserError(f"there is no parameter {key!r}", where=where, hint=hint)
     try:
         return _params_of(content)

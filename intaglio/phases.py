@@ -45,6 +45,7 @@ class CompileOptions:
         tensor_names: the node that makes each tensor of the ONNX model, for ranges that name tensors; filled in when
             an ONNX file is compiled.
         params: how to quantize.
+        node_files: the files that `params` has settings of nodes from, by name or pattern, for messages.
         keep_statistics: called with the statistics of calibration.
         fail_on_host: refuse a model of which the host has to compute a part. What the accelerator can run it then runs,
             whatever its boundaries cost.
@@ -59,6 +60,7 @@ class CompileOptions:
     ranges: str | Path | None = None
     tensor_names: Mapping[str, str] = field(default_factory=dict[str, str])
     params: QuantizationParams = default_quantization
+    node_files: Mapping[str, str] = field(default_factory=dict[str, str])
     keep_statistics: Callable[[Any], None] | None = None
     fail_on_host: bool = False
     max_regions: int | None = None

@@ -30,6 +30,7 @@ from intaglio.interpreter.values import tensor_type, value_shape
 from intaglio.passes.calibration.batches import samples_per_run, split_batches
 from intaglio.passes.calibration.float_graph import FloatGraph
 from intaglio.passes.calibration.histogram import Histogram, counted
+from intaglio.passes.quantization.channel_scaling import SCALED
 from intaglio.passes.quantization.coverage import KEEPS_RANGE, LAYERS, MOVES_ELEMENTS, constant_of
 from intaglio.runtime.packaging import interface
 
@@ -104,15 +105,16 @@ def noise_analysis(
     """Measure the noise of every layer.
 
     Args:
-        float_module: the module that was quantized, of the phase `calibrate` or `graph`. Where equalization changed
-            the scale of tensors, it must be the one after that, or scales are taken for noise.
+        float_module: the module that was quantized, of the phase `calibrate` or `graph`. Where channels were given
+            other units, it must be the one after that.
         quantized_module: what the phase `quantize` made of it.
         samples: one array per input by name, or batches of them; read once.
         options: what to measure.
         progress: called as samples are done, with their number.
 
     Raises:
-        UserError: a sample does not fit, there are none, or the modules have no tensor in common.
+        UserError: a sample does not fit, there are none, the modules have no tensor in common, or channels of the
+            quantized one have other units.
     """
     options = options or NoiseOptions()
     layers = [layer for layer in matching_layers(float_module, quantized_module) if _is_of_interest(layer)]
@@ -120,6 +122,12 @@ def noise_analysis(
         raise UserError(
             "the float and the quantized network have no tensor in common",
             hint="analyze a module that was quantized from this model: names of nodes must be the same",
+        )
+    if SCALED in quantized_module.attributes and SCALED not in float_module.attributes:
+        raise UserError(
+            "channels of the quantized network have other units than those of this float network, by equalization or "
+            "smoothing",
+            hint="compare with the float module that was calibrated: what `intaglio quantize --float` wrote",
         )
     function, quantized = main_function(float_module), main_function(quantized_module)
     if [arg.type for arg in function.body.block.args] != [arg.type for arg in quantized.body.block.args]:

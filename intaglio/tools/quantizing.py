@@ -43,12 +43,14 @@ def options_of(chosen: QuantizationChoices) -> CompileOptions:
     Raises:
         UserError: a file cannot be read or a value does not exist.
     """
+    params = params_of(chosen["params"], chosen["method"], chosen["precision"], chosen["assignment"])
     return CompileOptions(
         shapes=parse_shapes(chosen["shapes"]),
         batch=chosen["batch"],
         calibration=chosen["calibration"],
         ranges=chosen["ranges"],
-        params=params_of(chosen["params"], chosen["method"], chosen["precision"], chosen["assignment"]),
+        params=params,
+        node_files=_node_files(params, chosen["params"], chosen["assignment"]),
     )
 
 
@@ -72,6 +74,13 @@ def params_of(
     if precision is not None:
         params = params.with_precision(precision)
     return params if assignment is None else _assigned(params, assignment)
+
+
+def _node_files(params: QuantizationParams, path: str | None, assignment: str | None) -> dict[str, str]:
+    """The file that each name or pattern in the parameters comes from."""
+    assigned = () if assignment is None else read_assignment(assignment).nodes
+    files = {name: assignment if name in assigned else path for name in params.node_configs}
+    return {name: file for name, file in files.items() if file is not None}
 
 
 def _assigned(params: QuantizationParams, path: str) -> QuantizationParams:

@@ -113,7 +113,7 @@ def test_unknown_names_are_errors_with_a_suggestion(tmp_path: Path):
     with pytest.raises(UserError) as error:
         applied(file)
     assert "no tensor 'inptu'" in str(error.value)
-    assert "did you mean 'input'?" in str(error.value)
+    assert "did you mean input?" in str(error.value)
 
 
 # 0.01 is a step and -100 the stored value's offset, so that the range is -1.00 to 1.55.

@@ -27,6 +27,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, count in (("calibration", 16), ("evaluation", SAMPLES)):
         with np.load(EXAMPLE / f"{name}.npz") as archive:
             np.savez(folder / f"{name}.npz", **{key: archive[key][:count] for key in archive.files})
+    (folder / "nodes.toml").write_text('unquantized_nodes = ["/stem/stem.9/Relu"]\n')
+    (folder / "nodes.json").write_text('{"nodes": {"/stem/stem.9/Relu": "a16w8"}}\n')
     assert run_cli(["quantize", *at(folder, "@model.onnx", "-o", "@q.mlir", "--float", "@f.mlir", *CALIBRATION)]) == 0
     return folder
 
@@ -146,7 +148,10 @@ def test_analyze_prints_a_table_json_and_a_page(source: Path, capsys: pytest.Cap
         (("analyze", "@q.mlir", "--float", "@q.mlir", *DATA), "this is no float model"),
         (("analyze", "@q.mlir", "--float", "@f.mlir", *DATA, "--method", "min_max"), "parameters come too late"),
         (("analyze", "@q.mlir", "--float", "@f.mlir", *DATA, "--html", "@no/r.html"), "the folder does not exist"),
+        (("analyze", "@q.mlir", "--float", "@model.onnx", *DATA), "have other units than those of this float network"),
         (("quantize", "@model.onnx", "-o", "@x.mlir"), "calibration data is needed"),
+        (("quantize", "@model.onnx", "-o", "@x.mlir", *CALIBRATION, "--params", "@nodes.toml"), "nodes.toml: "),
+        (("quantize", "@model.onnx", "-o", "@x.mlir", *CALIBRATION, "--assignment", "@nodes.json"), "nodes.json: "),
         (("quantize", "@model.onnx", "-o", "@x.mlir", *CALIBRATION, "--precision", "int7"), "no precision 'int7'"),
         (("quantize", "@model.onnx", "-o", "@x.mlir", *CALIBRATION, "--params", "@no.toml"), "cannot read the file"),
         (("quantize", "@model.onnx", "-o", "@x.mlir", *CALIBRATION, "--method", "msse"), "did you mean mse?"),

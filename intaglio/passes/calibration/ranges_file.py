@@ -20,7 +20,6 @@ Source of the format: AIMET documentation, "Encoding format specification".
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +27,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from intaglio.errors import UserError
+from intaglio.errors import UserError, suggestion
 from intaglio.files import read_document, write_atomically
 from intaglio.numerics.quantization import choose_parameters, integer_range
 from intaglio.passes.calibration.statistics import Grid, Range
@@ -171,12 +170,11 @@ def select_ranges(
 
 
 def _unknown_tensors(unknown: Sequence[str], known: Iterable[str], where: str) -> UserError:
-    close = difflib.get_close_matches(unknown[0], list(dict.fromkeys(known)), n=2, cutoff=0.5)
     more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
     return UserError(
         f"there is no tensor {unknown[0]!r} to quantize{more}",
         where=where,
-        hint=f"did you mean {' or '.join(repr(name) for name in close)}?" if close else "intaglio calibrate lists all",
+        hint=suggestion(unknown[0], dict.fromkeys(known)) or "intaglio calibrate lists all",
     )
 
 

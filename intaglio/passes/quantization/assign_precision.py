@@ -14,9 +14,8 @@ The pass does not choose precisions, and it does not look whether an operation c
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
@@ -25,7 +24,7 @@ from xdsl.passes import ModulePass
 
 from intaglio.assignment import is_pattern, matches, read_assignment
 from intaglio.dialects import nn
-from intaglio.errors import UserError
+from intaglio.errors import UserError, suggestion
 from intaglio.ir.locations import describe, names_in, where
 from intaglio.passes.quantization.coverage import LAYERS, functions_with_body
 from intaglio.passes.quantization.node_settings import config_of, set_config
@@ -60,8 +59,19 @@ class AssignPrecision(ModulePass):
             found = read_assignment(self.assignment)
             default = found.default if default is None else default
             requests += [Request(name, config, self.assignment) for name, config in found.nodes.items()]
-        requests += [Request.parse(text) for text in self.nodes]
-        assign(op, requests, default)
+        assign(op, [*requests, *self.asked_nodes()], default)
+
+    def asked_nodes(self, files: Mapping[str, str] | None = None) -> list[Request]:
+        """What the option `nodes` asks.
+
+        Args:
+            files: where names and patterns come from, for messages; those that are not in it come from the option.
+
+        Raises:
+            UserError: an item is malformed, or a setting does not exist.
+        """
+        requests = [Request.parse(text) for text in self.nodes]
+        return [replace(request, where=(files or {}).get(request.name, request.where)) for request in requests]
 
 
 @dataclass(frozen=True)
@@ -133,12 +143,11 @@ def _meant(request: Request, by_name: Mapping[str, list[Operation]]) -> list[Ope
     names = [request.name] if request.name in by_name else [name for name in by_name if matches(request.name, name)]
     meant = list(dict.fromkeys(op for name in names for op in by_name[name]))
     if not meant:
-        close = difflib.get_close_matches(request.name, list(by_name), n=3, cutoff=0.5)
         kind = "pattern" if is_pattern(request.name) else "name"
         raise UserError(
             f"no operation comes from a node of the {kind} {request.name!r}",
             where=request.where,
-            hint=f"did you mean {' or '.join(close)}?" if close else "nodes that were folded away have no operation",
+            hint=suggestion(request.name, by_name) or "nodes that were folded away have no operation",
         )
     if not request.config.output_int32:
         return meant

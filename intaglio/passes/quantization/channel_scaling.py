@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.dialects.builtin import f32
+from xdsl.dialects.builtin import ModuleOp, UnitAttr, f32
 from xdsl.ir import Operation
 
 from intaglio.dialects import nn
@@ -25,6 +25,9 @@ from intaglio.passes.calibration.channels import channel_values, write_channel_v
 from intaglio.passes.graph.matching import new_constant
 from intaglio.passes.quantization.channel_groups import ChannelGroup, Layer, bounds_of, channels_of
 from intaglio.passes.quantization.coverage import constant_of
+
+SCALED = "intaglio.scaled_channels"
+"""Module attribute: channels have other units than in the model that the module was imported from."""
 
 Floats = npt.NDArray[np.float64]
 Magnitudes = npt.NDArray[np.float32]
@@ -84,6 +87,7 @@ class ChannelScaling:
 
     def finish(self) -> None:
         """Write constants, bounds and what observers know of the channels; a range has to be observed again."""
+        self._mark()
         for op in self._changed:
             for index in range(len(op.operands)):
                 if (op, index) in self._parameters:
@@ -96,6 +100,14 @@ class ChannelScaling:
             observer.properties.pop("extrema", None)
             known = channel_values(observer)
             write_channel_values(observer, None if known is None else known.divided(factors))
+
+    def _mark(self) -> None:
+        """Leave word in the module, if the operations are in one, that its values are not the imported ones."""
+        op = next(iter(self._changed), None)
+        while op is not None and not isinstance(op, ModuleOp):
+            op = op.parent_op()
+        if op is not None:
+            op.attributes[SCALED] = UnitAttr()
 
     def _parameter(self, op: Operation, index: int) -> Floats:
         if (op, index) not in self._parameters:

@@ -15,6 +15,7 @@ from xdsl.ir import Operation
 from intaglio.dialects import nn
 from intaglio.dialects.weights import array_of, constant_attr
 from intaglio.ir.locations import describe, where
+from intaglio.ir.rules import Rules, of_class
 from intaglio.passes.quantization.coverage import (
     KEEPS_RANGE,
     MOVES_ELEMENTS,
@@ -35,7 +36,7 @@ from intaglio.remarks import warn
 Rule = Callable[[Operation, Quantizer], None]
 Op = TypeVar("Op", bound=Operation)
 
-_RULES: dict[type[Operation], Rule] = {}
+_RULES = Rules[type[Operation], Rule]()
 
 
 def rule(*kinds: type[Op]) -> Callable[[Callable[[Op, Quantizer], None]], Callable[[Op, Quantizer], None]]:
@@ -46,7 +47,7 @@ def rule(*kinds: type[Op]) -> Callable[[Callable[[Op, Quantizer], None]], Callab
             assert isinstance(op, kinds)
             function(op, quantizer)
 
-        _RULES.update(dict.fromkeys(kinds, checked))
+        _RULES.add(*kinds)(checked)
         return function
 
     return register
@@ -54,7 +55,9 @@ def rule(*kinds: type[Op]) -> Callable[[Callable[[Op, Quantizer], None]], Callab
 
 def rule_of(op: Operation) -> Rule:
     """The rule of a quantized operation."""
-    return next(_RULES[kind] for kind in type(op).__mro__ if kind in _RULES)
+    found = of_class(_RULES, op)
+    assert found is not None, f"{op.name} is quantized, but has no rule"
+    return found
 
 
 @rule(nn.Conv2dOp, nn.ConvTranspose2dOp, nn.DenseOp)
