@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from xdsl.dialects import func
-from xdsl.dialects.builtin import IntegerType, ModuleOp, StringAttr, TensorType, i8
+from xdsl.dialects.builtin import BFloat16Type, IntegerType, ModuleOp, StringAttr, TensorType, bf16, i8
 from xdsl.ir import Block, Operation, Region, SSAValue
 
 from intaglio.dialects import isa, nn, npu
@@ -22,6 +22,7 @@ from intaglio.ir.verification import verify_module
 from intaglio.lowering.isa_to_bytes import program_binary
 from intaglio.lowering.nn_to_npu import NnToNpu
 from intaglio.lowering.npu_to_isa import NpuToIsa
+from intaglio.numerics.bfloat16 import BFLOAT16, floats_of, round_to_bfloat16
 from intaglio.passes.npu.allocate_scratchpad import AllocateScratchpad
 from intaglio.passes.npu.insert_tokens import InsertTokens
 from intaglio.passes.npu.interleave_layers import InterleaveLayers
@@ -46,10 +47,14 @@ class RegionBuilder:
     """Widths of activations."""
     weight_bits: Sequence[int] = (8,)
     """Widths of weights; those of layers with an input of 8 bits are the ones up to 8, or 8."""
+    is_float: bool = False
+    """Whether all is bfloat16 instead."""
 
     @classmethod
-    def seeded(cls, *seed: int, bits: Sequence[int] = (8,), weight_bits: Sequence[int] = (8,)) -> RegionBuilder:
-        return cls(np.random.default_rng(seed), bits=bits, weight_bits=weight_bits)
+    def seeded(
+        cls, *seed: int, bits: Sequence[int] = (8,), weight_bits: Sequence[int] = (8,), is_float: bool = False
+    ) -> RegionBuilder:
+        return cls(np.random.default_rng(seed), bits=bits, weight_bits=weight_bits, is_float=is_float)
 
     def number(self, low: int, high: int) -> int:
         """A number from `low` to `high`, both included."""
@@ -58,8 +63,10 @@ class RegionBuilder:
     def choice(self, values: Sequence[Any]) -> Any:
         return values[self.number(0, len(values) - 1)]
 
-    def activation(self) -> UniformQuantizedType:
+    def activation(self) -> UniformQuantizedType | BFloat16Type:
         """Parameters of an activation; zero points are at the ends of their range more often than not."""
+        if self.is_float:
+            return bf16
         zero_point = self.choice([*ZERO_POINTS, self.number(-128, 127)])
         scale = float(self.rng.uniform(0.01, 0.2))
         if self.bits != (8,) and self.choice(self.bits) == 16:
@@ -81,12 +88,20 @@ class RegionBuilder:
         self.block.add_op(op)
         return op.results[0]
 
+    def stored_constant(self, *shape: int) -> SSAValue:
+        """A constant activation."""
+        kind = self.activation()
+        return self.constant(self.stored(kind, *shape), kind, bf16 if kind == bf16 else kind.storage_type)
+
     def constant(self, values: Array, kind: Any, element: Any) -> SSAValue:
         return self.add(nn.ConstantOp(constant_attr("constant", values, element), TensorType(kind, values.shape)))
 
     def weights(self, source: SSAValue, *shape: int) -> tuple[SSAValue, SSAValue | None]:
         """Weights, per channel or per tensor, and a bias or none."""
         kind = source.type.element_type
+        if kind == bf16:
+            weight = self.constant(self.stored(kind, *shape), kind, kind)
+            return weight, self.constant(self.stored(kind, shape[0]), kind, kind) if self.number(0, 3) else None
         is_wide = kind.storage_type != i8
         widths = self.weight_bits if is_wide else [bits for bits in self.weight_bits if bits <= 8] or (8,)
         bits, bias_bits = self.choice(widths) if len(widths) > 1 else widths[0], 48 if is_wide else 32
@@ -169,11 +184,7 @@ class RegionBuilder:
         """Combine with a second input or a constant, some dimensions of which are 1 or missing."""
         shape = [1 if self.number(0, 1) else size for size in source.type.get_shape()]
         shape = shape[self.choice([0, 0, self.number(0, len(shape) - 1)]) :]
-        if self.number(0, 1):
-            other = self.input(*shape)
-        else:
-            kind = self.activation()
-            other = self.constant(self.stored(kind, *shape), kind, kind.storage_type)
+        other = self.input(*shape) if self.number(0, 1) else self.stored_constant(*shape)
         kind = self.choice([nn.AddOp, nn.SubOp, nn.MulOp])
         swapped = kind is not nn.SubOp and self.number(0, 1)
         return self.binary(kind, *((other, source) if swapped else (source, other)))
@@ -246,7 +257,9 @@ def inputs_of(module: ModuleOp, seed: int = 0) -> list[Array]:
 
 
 def random_values(rng: np.random.Generator, kind: UniformQuantizedType, shape: Sequence[int]) -> Array:
-    """Stored values of a type, all of them as likely."""
+    """Stored values of a type, all of them as likely; of bfloat16 small ones and large ones."""
+    if kind == bf16:
+        return round_to_bfloat16(rng.standard_normal(shape) * 2.0 ** rng.integers(-6, 3, shape))
     if kind.storage_type == i8:
         return rng.integers(-128, 128, shape).astype(np.int8)
     return rng.integers(-32768, 32768, shape).astype(np.int16)
@@ -275,11 +288,16 @@ def check_all_levels(module: ModuleOp, scratchpad: int | None = None) -> Program
 
     def compare(level: str, results: Sequence[Array]) -> None:
         for index, (want, have) in enumerate(zip(expected, results, strict=True)):
-            np.testing.assert_array_equal(have, want, err_msg=f"{level}, result {index}")
+            pair = [floats_of(array.view(np.int16)) if want.dtype == BFLOAT16 else array for array in (have, want)]
+            np.testing.assert_array_equal(*pair, err_msg=f"{level}, result {index}")
 
     NnToNpu(scratchpad=scratchpad).apply(make_context(), module)
     verify_module(module)
-    compare("npu", Interpreter(module).run("main", inputs))
+    lowered = Interpreter(module).run("main", inputs)
+    if any(array.dtype == BFLOAT16 for array in lowered):
+        check_close(expected, lowered)
+        expected = lowered
+    compare("npu", lowered)
     for scheduling in SCHEDULING:
         scheduling.apply(make_context(), module)
     verify_module(module)
@@ -291,6 +309,19 @@ def check_all_levels(module: ModuleOp, scratchpad: int | None = None) -> Program
     return simulated
 
 
+def check_close(expected: Sequence[Array], found: Sequence[Array]) -> None:
+    """Hold results in bfloat16 to one unit in the last place, and to as small a part of the largest result.
+
+    Where terms cancel, what accumulators in float32 lose weighs more than a unit of the result.
+    """
+    for want, have in zip(expected, found, strict=True):
+        real, other = (floats_of(array.view(np.int16)).astype(np.float64) for array in (want, have))
+        np.testing.assert_array_equal(np.isnan(other), np.isnan(real))
+        bound = np.abs(real) * 2.0**-7 + np.abs(real).max(initial=0) * 2.0**-16
+        wrong = np.abs(real - other) > bound
+        assert not wrong.any(), (real[wrong], other[wrong])
+
+
 @dataclass(frozen=True)
 class Regions:
     """The functions of this module, for tests in other folders."""
@@ -298,6 +329,7 @@ class Regions:
     builder: Callable[..., RegionBuilder] = RegionBuilder.seeded
     random_network: Callable[..., list[SSAValue]] = random_network
     check_all_levels: Callable[..., Program] = check_all_levels
+    check_close: Callable[..., None] = check_close
     inputs_of: Callable[..., list[Array]] = inputs_of
     to_npu: Callable[..., npu.ProgramOp] = to_npu
     to_isa: Callable[..., isa.ProgramOp] = to_isa

@@ -30,7 +30,12 @@ LAYERS = (
     ("errors", "compat", "files", "remarks"),
     ("data", "calibration_methods", "precision", "params", "params_file", "assignment"),
     ("numerics",),
-    ("targets.instructions", "targets.encoding"),  # the tables that the isa dialect is made from
+    (
+        "targets.instruction_format",
+        "targets.float_instructions",
+        "targets.instructions",
+        "targets.encoding",
+    ),  # the tables that the isa dialect is made from
     ("dialects",),
     ("ir",),
     ("targets",),

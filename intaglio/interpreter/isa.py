@@ -3,7 +3,7 @@
 This is `docs/accelerator.md` in code: memories, sticky state and one method an instruction, position by
 position. Queues, semaphores and cycles play no part, because a program that the simulator's checks accept gives
 the same results in every timing. The machine here is the largest one that the instructions can address, so
-programs of every target run on it.
+programs of every target run on it. What instructions on bfloat16 do is in `isa_floats`, and the rule of programs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import numpy.typing as npt
 from intaglio.dialects import isa
 from intaglio.dialects.weights import array_of
 from intaglio.errors import UserError
-from intaglio.interpreter.registry import rule
 from intaglio.interpreter.values import Array, value_dtype, value_shape
 from intaglio.ir.locations import describe
 from intaglio.numerics.fixed_point import LARGEST_SQUARES, ROOT_FRACTION_BITS, square_root
@@ -47,15 +46,6 @@ LANES = 64
 
 WIDE_BITS = 48
 """Of sums of products of which an operand has two bytes."""
-
-
-@rule(isa.ProgramOp)
-def program(op: isa.ProgramOp, operands: list[Array]) -> list[Array]:
-    """The outputs of a program, given its inputs by what launches it."""
-    machine = Machine(op, operands)
-    for instruction in op.instructions:
-        machine.execute(instruction)
-    return machine.outputs()
 
 
 class Machine:
@@ -193,9 +183,16 @@ class Machine:
                 yield oy * window["columns"] + ox, oy, ox
 
     def _value(
-        self, queue: str, operands: Operands, oy: int, ox: int, width: int, tap: tuple[int, int] = (0, 0)
+        self,
+        queue: str,
+        operands: Operands,
+        oy: int,
+        ox: int,
+        width: int,
+        tap: tuple[int, int] = (0, 0),
+        outside: int | None = None,
     ) -> Int64Array:
-        """The elements of a feature map at an output position and a tap, padding included."""
+        """The elements of a feature map at an output position and a tap, padding included: `outside`, or as it says."""
         feature_map, window = self._get(f"{queue}.input"), self._get(f"{queue}.window")
         y, x = operands["y0"] + oy * window["step_y"], operands["x0"] + ox * window["step_x"]
         if tap != (0, 0):
@@ -203,7 +200,8 @@ class Machine:
             y, x = y + tap[0] * taps["step_y"], x + tap[1] * taps["step_x"]
         size = feature_map["element_bytes"]
         # Of an element outside, `pad` is the high byte.
-        values = np.full(width, feature_map["pad"] << 8 * (size - 1), np.int64)
+        pad = feature_map["pad"] << 8 * (size - 1) if outside is None else outside
+        values = np.full(width, pad, np.int64)
         for j in range(width):
             first = x + j * size
             if 0 <= y < feature_map["rows"] and 0 <= first < feature_map["row_bytes"]:

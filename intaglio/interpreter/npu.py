@@ -20,7 +20,9 @@ from intaglio.errors import UserError
 from intaglio.interpreter.interpreter import Interpreter
 from intaglio.interpreter.registry import calling_rule, find_rule, missing_rule, rule
 from intaglio.interpreter.values import Array, value_dtype, value_shape
+from intaglio.numerics.bfloat16 import floats_of
 from intaglio.numerics.fixed_point import LARGEST_SQUARES, ROOT_FRACTION_BITS, square_root
+from intaglio.numerics.float_lanes import accumulated
 from intaglio.numerics.normalization import normalized_by
 from intaglio.numerics.requantization import apply_scale
 from intaglio.numerics.softmax import probabilities, wide_exponentials
@@ -49,6 +51,7 @@ class Machine:
     def __init__(self, accumulator_rows: int, array_size: int) -> None:
         self.buffers: dict[SSAValue, Array] = {}
         self.accumulators = np.zeros((accumulator_rows, array_size), np.int64)
+        self.float_accumulators = np.zeros((accumulator_rows, array_size), np.float32)
 
     def gather(self, source: SSAValue, read: npu.FeatureMap, positions: tuple[Array, Array], run: int) -> Array:
         """`run` elements from each position of a feature map.
@@ -156,6 +159,9 @@ def copy(machine: Machine, op: npu.TransferOp) -> None:
 @task(npu.MatrixMultiplyOp)
 def matrix_multiply(machine: Machine, op: npu.MatrixMultiplyOp) -> None:
     """Sum over taps and elements of value times weight; exact in double precision, as no sum reaches 2**53."""
+    if op.tiles.data.bfloat16:
+        multiply_floats(machine, op)
+        return
     window, taps, tiles = op.window.data, op.taps.data, op.tiles.data
     inner, outer = op.inner.value.data, op.outer.value.data
     values = machine.gather(op.input, op.map.data, positions(window, taps, op.origin.data), inner)
@@ -174,6 +180,20 @@ def matrix_multiply(machine: Machine, op: npu.MatrixMultiplyOp) -> None:
     rows = machine.accumulators[first : first + window.size, :outer]
     bits = 32 if op.map.data.element_bytes == tiles.element_bytes == 1 else WIDE_BITS
     rows[...] = wrapped(sums.astype(np.int64) + (rows if op.accumulate is not None else 0), bits)
+
+
+def multiply_floats(machine: Machine, op: npu.MatrixMultiplyOp) -> None:
+    """Sums of products of bfloat16, rounded to float32 after each tap."""
+    window, taps, tiles = op.window.data, op.taps.data, op.tiles.data
+    inner, outer = op.inner.value.data, op.outer.value.data
+    stored = machine.gather(op.input, op.map.data, positions(window, taps, op.origin.data), inner)
+    values = np.moveaxis(floats_of(stored).reshape(window.size, taps.size, inner), 1, 0)
+    tap, row, column = np.ix_(range(taps.size), range(inner), range(outer))
+    addresses = tiles.offset + tap * tiles.tap_stride + row * tiles.row_stride + column * tiles.element_bytes
+    weights = floats_of(machine.elements(op.weights, addresses, tiles.element_bytes))
+    first = op.accumulator.value.data
+    rows = machine.float_accumulators[first : first + window.size, :outer]
+    rows[...] = accumulated(rows if op.accumulate is not None else np.zeros_like(rows), values, weights)
 
 
 @task(npu.RequantizeOp)

@@ -10,6 +10,7 @@ from xdsl.dialects.builtin import IntegerAttr
 from xdsl.ir import SSAValue
 
 from intaglio.dialects import npu
+from intaglio.numerics.float_lanes import COMBINATIONS, FUNCTIONS, POOLINGS, single_bits
 
 Configuration = tuple[int, ...]
 """The operands of a configuring instruction."""
@@ -91,7 +92,7 @@ def _matrix_multiply(task: npu.MatrixMultiplyOp, places: Places) -> Items:
     yield _grid("matrix.window", task.window.data)
     yield _grid("matrix.taps", task.taps.data)
     base = places[task.weights][1] + tiles.offset
-    zero_points = tiles.zero_point, tiles.input_zero_point
+    zero_points = tiles.zero_point, tiles.input_zero_point, tiles.bfloat16
     layout = tiles.tap_stride, tiles.row_stride, tiles.element_bytes, tiles.packed
     yield Setting("matrix.weights", (base, *layout, *zero_points))
     yield Execution(
@@ -243,6 +244,53 @@ def _normalize(task: npu.NormalizeOp, places: Places) -> Items:
     yield _executed("normalize", task)
 
 
+def _bias_address(task: npu.FloatSumsOp | npu.FloatDepthwiseOp, places: Places) -> Setting:
+    return Setting("vector.parameters", (places[task.parameters][1] + _number(task.parameters_offset), 0))
+
+
+def _float_sums(task: npu.FloatSumsOp, places: Places) -> Items:
+    window = task.window.data
+    yield Setting("vector.window", (window.columns, window.rows, None, None))
+    yield from _output(task.output, task.placement.data, task.bounds.data, places)
+    yield _bias_address(task, places)
+    yield Execution("vector.float_sums", (_number(task.accumulator), _number(task.channels)))
+
+
+def _float_depthwise(task: npu.FloatDepthwiseOp, places: Places) -> Items:
+    weights = task.tap_weights.data
+    yield from _map_task(task, task.bounds.data, places)
+    yield _grid("vector.taps", task.taps.data)
+    base = places[task.weights][1] + weights.offset
+    yield Setting("vector.weights", (base, weights.tap_stride, weights.element_bytes))
+    yield _bias_address(task, places)
+    yield _executed("float_depthwise", task)
+
+
+def _float_pool(task: npu.FloatPoolOp, places: Places) -> Items:
+    yield from _map_task(task, task.bounds.data, places)
+    yield _grid("vector.taps", task.taps.data)
+    number = tuple(POOLINGS).index(task.function.data)
+    yield Execution("vector.float_pool", (*_executed("float_pool", task).values, number, _number(task.divisor)))
+
+
+def _float_combine(task: npu.FloatCombineOp, places: Places) -> Items:
+    operand = task.operand.data
+    yield from _map_task(task, task.bounds.data, places)
+    base = places[task.b][1] + operand.offset
+    strides = operand.row_stride, operand.column_stride, operand.channel_stride
+    yield Setting("vector.operand", (base, *strides, operand.element_bytes))
+    number = tuple(COMBINATIONS).index(task.function.data)
+    yield Execution("vector.float_combine", (*_executed("float_combine", task).values, number))
+
+
+def _float_map(task: npu.FloatMapOp, places: Places) -> Items:
+    yield from _map_task(task, task.bounds.data, places)
+    alpha, beta = (single_bits(number.value.data) for number in (task.alpha, task.beta))
+    yield Setting("vector.coefficients", (alpha, beta))
+    number = FUNCTIONS.index(task.function.data)
+    yield Execution("vector.float_map", (*_executed("float_map", task).values, number))
+
+
 _LOWERINGS: dict[type[npu.TaskOp], Callable[[Any, Places], Items]] = {
     npu.LoadOp: _transfer,
     npu.StoreOp: _transfer,
@@ -263,4 +311,9 @@ _LOWERINGS: dict[type[npu.TaskOp], Callable[[Any, Places], Items]] = {
     npu.TransposeOp: _transpose,
     npu.SoftmaxOp: _softmax,
     npu.NormalizeOp: _normalize,
+    npu.FloatSumsOp: _float_sums,
+    npu.FloatDepthwiseOp: _float_depthwise,
+    npu.FloatPoolOp: _float_pool,
+    npu.FloatCombineOp: _float_combine,
+    npu.FloatMapOp: _float_map,
 }

@@ -38,3 +38,33 @@ def round_to_bfloat16(values: npt.ArrayLike) -> npt.NDArray[Any]:
     bits: npt.NDArray[np.uint32] = narrow.view(np.uint32) - away.astype(np.uint32)
     bits |= inexact.astype(np.uint32)
     return bits.view(np.float32).astype(BFLOAT16)
+
+
+def bits_of(values: npt.ArrayLike) -> npt.NDArray[np.int16]:
+    """The bits of floats rounded to bfloat16."""
+    return round_to_bfloat16(values).view(np.int16)
+
+
+def floats_of(bits: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """The values of bfloat16 bits, which are the upper half of those of a float32."""
+    upper: npt.NDArray[np.uint32] = np.asarray(bits).astype(np.uint16).astype(np.uint32) << np.uint32(16)
+    return upper.view(np.float32)
+
+
+LARGEST_ORDINAL = 0x7F80
+"""The ordinal of infinity."""
+
+
+def ordinal(value: float) -> int:
+    """The number of a real value, rounded to bfloat16, when all of them are counted from zero, in both directions.
+
+    It grows with the value, and fits 16 bits with its sign: the bits of the magnitude, negated for negative values.
+    """
+    bits = int(bits_of(np.float64(value)))
+    return bits if bits >= 0 else -(bits & 0x7FFF)
+
+
+def of_ordinal(number: int) -> float:
+    """The value of an ordinal."""
+    magnitude = float(floats_of(np.array(abs(number), np.int16)))
+    return -magnitude if number < 0 else magnitude

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from intaglio.errors import UserError
 from intaglio.lowering.host_to_relax.callbacks import CONVOLUTION, DYNAMIC_QUANTIZATION, LAUNCH, MATRIX_PRODUCT
 from intaglio.lowering.tvm import carried_dtype, load_tvm
+from intaglio.numerics.bfloat16 import BFLOAT16
 from intaglio.runtime import host_kernels
 
 Array = NDArray[Any]
@@ -93,6 +94,11 @@ class HostLibrary:
         return [result.numpy() for result in results]
 
 
+def _array_of(tensor: Any) -> Array:
+    """What a tensor holds: a view, or a copy of bfloat16."""
+    return tensor.numpy() if str(tensor.dtype) == "bfloat16" else np.from_dlpack(tensor)
+
+
 @cache
 def _register_functions() -> None:
     """Give TVM the functions that host libraries call; tensors arrive as views, results as writable ones."""
@@ -105,9 +111,13 @@ def _register_functions() -> None:
         return call
 
     def launch(region: int, inputs: int, *tensors: Any) -> None:
-        arrays = [np.from_dlpack(tensor) for tensor in tensors]
-        for target, result in zip(arrays[inputs:], _running.launcher(region, arrays[:inputs]), strict=True):
-            target[...] = result
+        results = _running.launcher(region, [_array_of(tensor) for tensor in tensors[:inputs]])
+        for target, result in zip(tensors[inputs:], results, strict=True):
+            # NumPy has no bfloat16 of its own, so that DLPack gives no view of it.
+            if str(target.dtype) == "bfloat16":
+                target.copyfrom(result.view(BFLOAT16))
+            else:
+                np.from_dlpack(target)[...] = result
 
     def quantize_dynamically(*tensors: Any) -> None:
         x, centered, scale = (np.from_dlpack(tensor) for tensor in tensors)

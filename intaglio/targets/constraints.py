@@ -12,8 +12,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from xdsl.dialects.builtin import IntegerType, TensorType
-from xdsl.ir import Operation, SSAValue
+from xdsl.dialects.builtin import IntegerType, TensorType, bf16
+from xdsl.ir import Attribute, Operation, SSAValue
 
 from intaglio.dialects import nn, quant
 from intaglio.dialects.quant import UniformQuantizedPerAxisType, UniformQuantizedType, requantization_mode
@@ -49,6 +49,23 @@ SUPPORTED: tuple[type[Operation], ...] = (
     *MOVEMENT,
 )
 """The operations that the accelerator executes, subject to the constraints."""
+
+IN_BFLOAT16: tuple[type[Operation], ...] = (
+    *LINEAR,
+    *BINARY,
+    nn.ReluOp,
+    nn.ClipOp,
+    *nn.TABLE_OPS,
+    nn.MaxPool2dOp,
+    nn.AvgPool2dOp,
+    nn.ReduceSumOp,
+    nn.ReduceMeanOp,
+    nn.ReduceMaxOp,
+    nn.ReduceMinOp,
+    nn.ReshapeOp,
+    *MOVEMENT,
+)
+"""Those that it executes on bfloat16."""
 
 LARGEST_DIMENSION = 65_535
 LARGEST_ROW_BYTES = (1 << 20) - 1
@@ -140,7 +157,18 @@ def _shape(value: SSAValue) -> tuple[int, ...]:
     return tuple(nn.tensor_of(value).get_shape())
 
 
+def is_bfloat16(op: Operation) -> bool:
+    """Whether an operation computes on bfloat16 alone."""
+    return bool(op.results) and all(_element(value) == bf16 for value in _activations(op))
+
+
+def _element(value: SSAValue) -> Attribute:
+    return nn.tensor_of(value).get_element_type() if isinstance(value.type, TensorType) else value.type
+
+
 def _element_bytes(value: SSAValue) -> int:
+    if _element(value) == bf16:
+        return 2
     return (_stored_bits(value) or 8) // 8
 
 
@@ -161,8 +189,10 @@ def _stored_bits(value: SSAValue) -> int | None:
 @_constraint()
 def integer_activations(op: Operation, target: Target) -> str | None:
     """Activations are tensors of int8, or of int16 with the zero point 0, quantized per tensor."""
+    if is_bfloat16(op):
+        return None
     for value in _activations(op):
-        element = nn.tensor_of(value).get_element_type() if isinstance(value.type, TensorType) else value.type
+        element = _element(value)
         bits = _stored_bits(value)
         if not isinstance(element, UniformQuantizedType) or bits not in (8, 16):
             return str(element)
@@ -172,15 +202,29 @@ def integer_activations(op: Operation, target: Target) -> str | None:
 
 
 @_constraint()
+def bfloat16_operation(op: Operation, target: Target) -> str | None:
+    """Operations on bfloat16 are convolutions, dense layers, elementwise, functions, pooling, reductions, movement."""
+    if not is_bfloat16(op):
+        return None
+    if isinstance(op, nn.ResizeOp) and not is_movement(op):
+        return f"{op.name} of mode {op.mode.data}"
+    return None if isinstance(op, IN_BFLOAT16) else op.name
+
+
+@_constraint()
 def requantization(op: Operation, target: Target) -> str | None:
     """Values are requantized in mode `shift`."""
     mode = requantization_mode(op)
+    if is_bfloat16(op):
+        return None
     return None if mode is RequantizationMode.SHIFT else mode.value
 
 
 @_constraint()
 def precision(op: Operation, target: Target) -> str | None:
     """Operands are as wide as the target's precisions say."""
+    if is_bfloat16(op):
+        return None if "bf16" in target.precisions else "bf16"
     operands = [_stored_bits(value) or 8 for value in _activations(op)[: -len(op.results)]]
     widths = {(found.activation_bits, found.weight_bits) for found in map(Precision.parse, target.precisions)}
     if isinstance(op, LINEAR):
@@ -192,8 +236,10 @@ def precision(op: Operation, target: Target) -> str | None:
 
 @_constraint(*LINEAR)
 def integer_weights(op: Operation, target: Target) -> str | None:
-    """Weights are int4, int8 or int16, quantized per tensor or per output channel."""
+    """Weights are int4, int8 or int16, quantized per tensor or per output channel; with bfloat16, bfloat16."""
     assert isinstance(op, LINEAR)
+    if is_bfloat16(op):
+        return None if _element(op.weight) == bf16 else str(_element(op.weight))
     return None if _stored_bits(op.weight) else str(nn.tensor_of(op.weight).get_element_type())
 
 
@@ -201,7 +247,7 @@ def integer_weights(op: Operation, target: Target) -> str | None:
 def logarithm(op: Operation, target: Target) -> str | None:
     """Logarithms are those of int8 values: the straight lines of a 16-bit table are too long near zero."""
     bits = _stored_bits(op.operands[0])
-    return None if bits == 8 else f"{bits} bits"
+    return None if bits == 8 or is_bfloat16(op) else f"{bits} bits"
 
 
 @_constraint(*LINEAR)

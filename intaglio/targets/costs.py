@@ -24,9 +24,14 @@ _CYCLES_PER_RESULT = {
     "maximum": 4,
     "softmax": 5,
     "normalize": 7,
+    "float_sums": 1,
+    "float_combine": 2,
+    "float_map": 8,
 }
-_BINARY = ("multiply", "add", "subtract", "minimum", "maximum")
-_TAPPED = ("max", "sum", "root", "depthwise")
+_BINARY = ("multiply", "add", "subtract", "minimum", "maximum", "float_combine")
+_TAPPED = ("max", "sum", "root", "depthwise", "float_pool", "float_depthwise")
+_DEPTHWISE = ("depthwise", "float_depthwise")
+_OF_ACCUMULATORS = ("requantize", "float_sums")
 
 _READ_AGAIN = {"softmax": 3, "normalize": 2}
 """How often an instruction reads a row: once for each thing that it finds out about it, and for the result."""
@@ -188,12 +193,12 @@ def vector_cost(
     """
     groups = math.ceil(channels / target.array_size)
     results = positions * groups
-    reads = 0 if kind == "requantize" else elements.input * (taps if kind in _TAPPED else 1)
-    constants = elements.parameters if kind in {"requantize", "depthwise"} else 0
-    if kind == "depthwise":
+    reads = 0 if kind in _OF_ACCUMULATORS else elements.input * (taps if kind in _TAPPED else 1)
+    constants = elements.parameters if kind in (*_OF_ACCUMULATORS, *_DEPTHWISE) else 0
+    if kind in _DEPTHWISE:
         per_result = math.ceil(taps / target.depthwise_taps_per_cycle) * elements.steps + 1
         constants += taps * elements.weights
-    elif kind in {"max", "sum"}:
+    elif kind in {"max", "sum", "float_pool"}:
         per_result = taps + 1
     elif kind == "root":
         per_result = taps + _SQUARE_ROOT_CYCLES
@@ -214,5 +219,5 @@ def vector_cost(
         setup_cycles=target.vector_start_cycles,
         work_cycles=work,
         lines=lines,
-        macs=positions * taps * channels if kind == "depthwise" else 0,
+        macs=positions * taps * channels if kind in _DEPTHWISE else 0,
     )

@@ -31,6 +31,7 @@ from intaglio.ir.locations import name_of
 from intaglio.precision import Precision
 from intaglio.targets.constraints import LINEAR, NORMALIZATIONS, REDUCTIONS, SUPPORTED
 from intaglio.targets.costs import ElementBytes, multiply_cost, vector_cost
+from intaglio.targets.instruction_format import BIAS_BYTES
 from intaglio.targets.instructions import PARAMETER_BYTES, WIDE_PARAMETER_BYTES
 from intaglio.targets.movement import MOVEMENT, is_movement, movement_cycles
 from intaglio.targets.resampling import mixtures_of
@@ -313,6 +314,8 @@ def _element_bytes(precision: Precision) -> ElementBytes:
     """Bytes of what an operation in some precision works on, its results as wide as its operands."""
     activations, weights = (math.ceil(min(bits, 16) / 8) for bits in (precision.activation_bits, precision.weight_bits))
     parameters = PARAMETER_BYTES if activations == 1 else WIDE_PARAMETER_BYTES
+    if precision.is_bfloat16:
+        parameters = BIAS_BYTES
     return ElementBytes(activations, activations, weights, activations, parameters)
 
 

@@ -6,13 +6,16 @@ upwards in the order given here, the rest zero. The meaning of each instruction 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
-from functools import cached_property
+from intaglio.targets.float_instructions import FLOAT_INSTRUCTIONS
+from intaglio.targets.instruction_format import CHANNELS as _CHANNELS
+from intaglio.targets.instruction_format import OPERAND_BITS, WORD_BITS, Field, Instruction, Queue
+from intaglio.targets.instruction_format import ORIGIN as _ORIGIN
+from intaglio.targets.instruction_format import count_field as _count
+from intaglio.targets.instruction_format import element_bytes_field as _element_bytes
+from intaglio.targets.instruction_format import scratchpad_field as _scratchpad
+from intaglio.targets.instruction_format import vector_states as _vector
 
-WORD_BITS = 128
 WORD_BYTES = WORD_BITS // 8
-OPERAND_BITS = WORD_BITS - 40
 SEMAPHORES = 16
 REGIONS = 16
 """DRAM regions that a program can name: constants, arena, inputs and outputs."""
@@ -37,109 +40,6 @@ WIDE_AFFINE_BYTES = 16
 
 INTERPOLATED_ENTRIES = 513
 """Entries of two bytes of a table that is interpolated: one for each 128 values of two bytes, and one more."""
-
-
-class Queue(Enum):
-    """The four in-order queues, and the sequencer that feeds them."""
-
-    SEQUENCER = "sequencer"
-    LOAD = "load"
-    STORE = "store"
-    MATRIX = "matrix"
-    VECTOR = "vector"
-
-
-@dataclass(frozen=True)
-class Field:
-    """An operand of an instruction.
-
-    Args:
-        name: its name in assembly and in the `isa` dialect.
-        bits: its width.
-        doc: what it means, with its unit.
-        signed: two's complement if true.
-        offset: added on decoding, so that a count of 1 to 2**n fits n bits.
-        least: smallest legal value, where not all that can be encoded are.
-        most: largest legal value, where not all that can be encoded are.
-        default: the value that text leaves out; None for one that is always written.
-    """
-
-    name: str
-    bits: int
-    doc: str
-    signed: bool = False
-    offset: int = 0
-    least: int | None = None
-    most: int | None = None
-    default: int | None = None
-
-    @cached_property
-    def minimum(self) -> int:
-        """Smallest legal value."""
-        encodable = (-(1 << (self.bits - 1)) if self.signed else 0) + self.offset
-        return encodable if self.least is None else self.least
-
-    @cached_property
-    def maximum(self) -> int:
-        """Largest legal value."""
-        encodable = (1 << (self.bits - 1 if self.signed else self.bits)) - 1 + self.offset
-        return encodable if self.most is None else self.most
-
-
-@dataclass(frozen=True)
-class Instruction:
-    """One instruction: mnemonic, opcode, the queue that executes it and its operands.
-
-    Args:
-        mnemonic: its name.
-        opcode: its number.
-        queue: what executes it.
-        doc: what it does, in a sentence.
-        fields: its operands, from bit 40 upwards.
-        configures: the sticky state it sets (None for one that does work); setting it again to the same value
-            has no effect.
-        selector: the field that says which of several states it sets: `vector.scale` with operand 2 sets
-            `vector.scale[2]`.
-        uses: the states that it works with, all of which must have been set.
-    """
-
-    mnemonic: str
-    opcode: int
-    queue: Queue
-    doc: str
-    fields: tuple[Field, ...] = ()
-    configures: str | None = None
-    selector: str | None = None
-    uses: tuple[str, ...] = ()
-
-    @cached_property
-    def positions(self) -> dict[str, int]:
-        """Index of each field by its name."""
-        return {field.name: index for index, field in enumerate(self.fields)}
-
-    @cached_property
-    def shifts(self) -> tuple[int, ...]:
-        """Bit position of each field."""
-        position, positions = 40, list[int]()
-        for field in self.fields:
-            positions.append(position)
-            position += field.bits
-        if position > WORD_BITS:
-            raise ValueError(f"{self.mnemonic}: operands need {position - 40} bits, a word has {OPERAND_BITS}")
-        return tuple(positions)
-
-
-def _scratchpad(name: str, doc: str) -> Field:
-    return Field(name, 22, doc + " (bytes)")
-
-
-def _count(name: str, bits: int, doc: str) -> Field:
-    return Field(name, bits, doc, offset=1)
-
-
-def _element_bytes(doc: str) -> Field:
-    """A width of elements; text leaves it out where they are bytes."""
-    return Field("element_bytes", 1, doc + ", 1 or 2", offset=1, default=1)
 
 
 def _shape_fields(direction: str) -> tuple[Field, ...]:
@@ -181,22 +81,10 @@ _TAPS = (
     Field("step_y", 16, "input rows from a kernel row to the next"),
 )
 
-_ORIGIN = (
-    Field("x0", 21, "byte within the row of the first position and tap; may lie in the padding", signed=True),
-    Field("y0", 17, "input row of the first position and tap; may lie in the padding", signed=True),
-)
-
 
 def _levels(queue: str) -> tuple[str, ...]:
     return tuple(f"{queue}.shape[{level}]" for level in range(3))
 
-
-def _vector(*uses: str) -> tuple[str, ...]:
-    """States of a vector instruction: all are given a window and write clamped results."""
-    return tuple(f"vector.{name}" for name in ("window", "output", "clamp", *uses))
-
-
-_CHANNELS = _count("channels", 16, "channels; the lanes take them in groups of D")
 
 INSTRUCTIONS: tuple[Instruction, ...] = (
     Instruction("end", 0x01, Queue.SEQUENCER, "End of the program; all queues run empty."),
@@ -252,6 +140,7 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
             Field("packed", 1, "1: weights of 4 bits, two in a byte, the lower bits first", default=0),
             Field("zero_point", 9, "subtracted from weights", signed=True, default=0),
             Field("input_zero_point", 9, "subtracted from what is read of the input", signed=True, default=0),
+            Field("bfloat16", 1, "1: values and weights are bfloat16, sums float32", default=0),
         ),
         configures="matrix.weights",
     ),
@@ -526,7 +415,29 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         (_CHANNELS, *_ORIGIN),
         uses=_vector("input", "normalization", "scale[0]", "scale[1]"),
     ),
+    *FLOAT_INSTRUCTIONS,
 )
+
+__all__ = [
+    "AFFINE_BYTES",
+    "BY_MNEMONIC",
+    "BY_OPCODE",
+    "EXPONENTIAL_BYTES",
+    "INSTRUCTIONS",
+    "INTERPOLATED_ENTRIES",
+    "OPERAND_BITS",
+    "PARAMETER_BYTES",
+    "REGIONS",
+    "SEMAPHORES",
+    "TABLE_ENTRIES",
+    "WIDE_PARAMETER_BYTES",
+    "WORD_BITS",
+    "WORD_BYTES",
+    "Field",
+    "Instruction",
+    "Queue",
+    "state_key",
+]
 
 BY_MNEMONIC = {instruction.mnemonic: instruction for instruction in INSTRUCTIONS}
 BY_OPCODE = {instruction.opcode: instruction for instruction in INSTRUCTIONS}

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from xdsl.dialects.builtin import bf16
 from xdsl.ir import Operation, SSAValue
 
 from intaglio.dialects import nn
 from intaglio.dialects.quant import UniformQuantizedType
 from intaglio.dialects.weights import array_of
+from intaglio.numerics.bfloat16 import BFLOAT16, bits_of
 from intaglio.numerics.quantization import quantize
 from intaglio.targets.boxes import (
     Box,
@@ -41,7 +43,8 @@ def _shape(value: SSAValue) -> Sizes:
 
 def _constant(value: SSAValue) -> npt.NDArray[np.int64]:
     assert isinstance(value.owner, nn.ConstantOp)
-    return array_of(value.owner.value).astype(np.int64)
+    values = array_of(value.owner.value)
+    return (values.view(np.int16) if values.dtype == BFLOAT16 else values).astype(np.int64)
 
 
 def movement_of(op: Operation) -> Movement:
@@ -98,6 +101,8 @@ def _pad(op: nn.PadOp) -> Movement:
     if isinstance(kind, UniformQuantizedType):
         bounds = kind.storage_min, kind.storage_max
         value = int(quantize(np.float32(op.value.value.data), kind.scale, kind.zero_point, *bounds, np.int32))
+    elif kind == bf16:
+        value = int(bits_of(np.float64(op.value.value.data)))
     boxes = padded(_shape(op.input), op.low.get_values(), op.high.get_values(), value)
     return *boxes, [op.input]
 

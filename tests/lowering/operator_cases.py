@@ -82,11 +82,7 @@ def binary(kind: type[nn.ElementwiseOp]) -> Family:
         source = tensor(b)
         shape = [1 if b.number(0, 2) == 0 else extent for extent in source.type.get_shape()]
         shape = shape[b.choice([0, 0, 0, b.number(0, len(shape) - 1)]) :]
-        if b.number(0, 2):
-            other = b.input(*shape)
-        else:
-            element = b.activation()
-            other = b.constant(b.stored(element, *shape), element, element.storage_type)
+        other = b.input(*shape) if b.number(0, 2) else b.stored_constant(*shape)
         swapped = kind is not nn.SubOp and b.number(0, 1)
         return b.binary(kind, *((other, source) if swapped else (source, other)))
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from xdsl.dialects.builtin import TensorType, i8, i64
+from xdsl.dialects.builtin import TensorType, bf16, i8, i64
 from xdsl.ir import SSAValue
 
 from intaglio.dialects import isa, nn, npu
+from intaglio.dialects.weights import dtype_of
 from intaglio.ir.context import make_context
 from intaglio.lowering.nn_to_npu import NnToNpu
 
@@ -57,10 +58,11 @@ def concatenated(b: Builder) -> SSAValue:
         shape[axis] = b.number(1, 9)
         kind = b.number(0, 3)
         if kind == 0:
-            values.append(b.constant(b.stored(element, *shape), element, element.storage_type))
+            stored = element if element == bf16 else element.storage_type
+            values.append(b.constant(b.stored(element, *shape), element, stored))
         elif kind == 1:
-            dtype = np.int8 if element.storage_type == i8 else np.int16
-            values.append(b.constant(np.full(shape, b.number(-128, 127), dtype), element, element.storage_type))
+            stored = element if element == bf16 else element.storage_type
+            values.append(b.constant(np.full(shape, b.number(-128, 127), dtype_of(stored)), element, stored))
         else:
             argument = b.block.insert_arg(shaped(first, tuple(shape)), len(b.block.args))
             values.append(argument)

@@ -66,6 +66,11 @@ CASES = {
         f"nn.relu %a : ({t(4, kind='!quant.uniform<i16:f32, 0.5:3>')}) -> {t(4)}",
         "got !quant.uniform<i16:f32, 0.5:3>",
     ),
+    "bfloat16_operation": (
+        [t(4, kind="bf16")],
+        f"nn.reduce_l2 %a axes [0] : ({t(4, kind='bf16')}) -> {t(1, kind='bf16')}",
+        "got nn.reduce_l2",
+    ),
     "requantization": ([t(4)], f"nn.relu %a : ({t(4)}) -> {t(4)}", "got tflite"),
     "precision": (
         [t(1, 4), t(2, 4, kind=W16)],

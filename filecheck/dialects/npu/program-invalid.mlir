@@ -1,7 +1,7 @@
 // RUN: intaglio-opt %s --verify-diagnostics --split-input-file
 
 // C1 of npu.program
-// expected-error @+1 {{programs take and return static tensors stored as i8 or i16, got tensor<8xf32>}}
+// expected-error @+1 {{programs take and return static tensors stored as i8, i16 or bf16, got tensor<8xf32>}}
 npu.program @c1 : (tensor<8xf32>) -> () target "gen1" {
 ^bb0(%in: !npu.buffer<dram, 32>):
 }

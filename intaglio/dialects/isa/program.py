@@ -13,6 +13,7 @@ from xdsl.dialects.builtin import (
     StringAttr,
     SymbolNameConstraint,
     TensorType,
+    bf16,
     i64,
 )
 from xdsl.ir import Attribute, Block, Region
@@ -33,10 +34,10 @@ class ProgramOp(IRDLOperation):
     """The instructions of an accelerator region, and the memory they need.
 
     Region 0 of DRAM holds `constants`, region 1 is an arena of that many bytes; the inputs are regions 2
-    upwards, the outputs follow. Tensors are of int8 or int16 storage, row-major, little-endian.
+    upwards, the outputs follow. Tensors are of int8, int16 or bfloat16 storage, row-major, little-endian.
 
     Constraints:
-        C1: inputs and outputs are tensors of static shape with elements of 8 or 16 bits.
+        C1: inputs and outputs are tensors of static shape with integers of 8 or 16 bits, or bfloat16.
         C2: there are at most 16 regions: constants, arena, inputs and outputs.
         C3: `constants` is a one-dimensional tensor of i8.
         C4: the arena has 0 to 2**32 bytes.
@@ -181,4 +182,4 @@ def _is_stored_tensor(kind: Attribute) -> bool:
         return False
     stored = storage_tensor_type(tensor) if is_quantized(tensor) else tensor
     element = stored.get_element_type()
-    return isinstance(element, IntegerType) and element.bitwidth in (8, 16)
+    return element == bf16 or (isinstance(element, IntegerType) and element.bitwidth in (8, 16))

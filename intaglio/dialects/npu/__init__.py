@@ -40,11 +40,13 @@ from intaglio.dialects.npu.elementwise import (
     MaximumOp,
     MinimumOp,
     MultiplyOp,
+    OperandTaskOp,
     ScaledSumOp,
     SubtractOp,
 )
+from intaglio.dialects.npu.floats import FloatCombineOp, FloatDepthwiseOp, FloatMapOp, FloatPoolOp, FloatSumsOp
 from intaglio.dialects.npu.launch import LaunchOp
-from intaglio.dialects.npu.matrix import MatrixMultiplyOp, RequantizeOp
+from intaglio.dialects.npu.matrix import AccumulatorTaskOp, MatrixMultiplyOp, RequantizeOp
 from intaglio.dialects.npu.program import AllocateOp, ConstantOp, ProgramOp, in_and_outputs
 from intaglio.dialects.npu.rows import NormalizeOp, SoftmaxOp, TransposeOp
 from intaglio.dialects.npu.tasks import MapTaskOp, TaskOp, buffer_type, space_of
@@ -78,6 +80,11 @@ Npu = Dialect(
         TransposeOp,
         SoftmaxOp,
         NormalizeOp,
+        FloatSumsOp,
+        FloatDepthwiseOp,
+        FloatPoolOp,
+        FloatCombineOp,
+        FloatMapOp,
     ],
     [
         BufferType,
@@ -98,6 +105,7 @@ Npu = Dialect(
 
 __all__ = [
     "TOKEN",
+    "AccumulatorTaskOp",
     "AddOp",
     "AllocateOp",
     "BinaryTaskOp",
@@ -109,6 +117,11 @@ __all__ = [
     "DepthwiseOp",
     "FeatureMap",
     "FeatureMapAttr",
+    "FloatCombineOp",
+    "FloatDepthwiseOp",
+    "FloatMapOp",
+    "FloatPoolOp",
+    "FloatSumsOp",
     "Grid",
     "GridAttr",
     "InterpolateOp",
@@ -125,6 +138,7 @@ __all__ = [
     "Npu",
     "Operand",
     "OperandAttr",
+    "OperandTaskOp",
     "Origin",
     "OriginAttr",
     "Placement",

@@ -83,6 +83,8 @@ class WeightTiles:
     """Subtracted from weights."""
     input_zero_point: int = 0
     """Subtracted from what is read of the input, padding included."""
+    bfloat16: int = 0
+    """1 if values and weights are bfloat16, and sums float32."""
 
 
 @dataclass(frozen=True)

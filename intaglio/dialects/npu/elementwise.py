@@ -14,18 +14,23 @@ from intaglio.dialects.npu.types import BufferType
 from intaglio.targets.instructions import INTERPOLATED_ENTRIES, TABLE_ENTRIES
 
 
-class BinaryTaskOp(MapTaskOp, ABC):
+class OperandTaskOp(MapTaskOp, ABC):
     """Base of the tasks with two operands: `a` through the address generator, `b` at the output's positions."""
 
     b = operand_def(BufferType)
     operand = prop_def(OperandAttr)
-    result_scale = prop_def(ScaleAttr)
     bounds = prop_def(BoundsAttr)
 
     def other_reads(self) -> Sequence[Access]:
         """The second operand."""
         intervals = placement_intervals(self.operand.data, self.window.data, self.channels.value.data)
         return (Access(self.b, intervals, False),)
+
+
+class BinaryTaskOp(OperandTaskOp, ABC):
+    """Base of those whose result is rescaled."""
+
+    result_scale = prop_def(ScaleAttr)
 
 
 class ScaledSumOp(BinaryTaskOp, ABC):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -11,6 +12,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from intaglio.dialects.npu.accesses import (
     Access,
+    Intervals,
     map_intervals,
     parameter_interval,
     placement_intervals,
@@ -101,8 +103,35 @@ class MatrixMultiplyOp(TaskOp):
             )
 
 
+class AccumulatorTaskOp(TaskOp, ABC):
+    """Base of the tasks that turn accumulators into results."""
+
+    QUEUE: ClassVar[str] = "vector"
+    parameters = operand_def(BufferType)
+    output = operand_def(BufferType)
+    parameters_offset = prop_def(Number)
+    placement = prop_def(PlacementAttr)
+    window = prop_def(GridAttr)
+    channels = prop_def(Number)
+    accumulator = prop_def(Number)
+    bounds = prop_def(BoundsAttr)
+
+    @abstractmethod
+    def parameters_read(self) -> Intervals:
+        """Bytes of the channels' parameters."""
+
+    def accesses(self) -> Sequence[Access]:
+        """What it reads and writes."""
+        window, channels = self.window.data, self.channels.value.data
+        return (
+            Access(None, run_interval(self.accumulator.value.data, window.size), False),
+            Access(self.parameters, self.parameters_read(), False),
+            Access(self.output, placement_intervals(self.placement.data, window, channels), True),
+        )
+
+
 @irdl_op_definition
-class RequantizeOp(TaskOp):
+class RequantizeOp(AccumulatorTaskOp):
     """Rescale accumulators with the parameters of each channel (`vector.requantize`).
 
     The number after `parameters` is the byte of that buffer where the first channel's bias is; with `wide`, biases have
@@ -130,29 +159,15 @@ class RequantizeOp(TaskOp):
     """
 
     name = "npu.requantize"
-    QUEUE: ClassVar[str] = "vector"
-    parameters = operand_def(BufferType)
-    output = operand_def(BufferType)
-    parameters_offset = prop_def(Number)
     wide = opt_prop_def(UnitAttr)
-    placement = prop_def(PlacementAttr)
-    window = prop_def(GridAttr)
-    channels = prop_def(Number)
-    accumulator = prop_def(Number)
     zero_point = prop_def(Number)
-    bounds = prop_def(BoundsAttr)
     assembly_format = (
         "`parameters` $parameters $parameters_offset (`wide` $wide^)? `to` $output $placement `window` $window `channels` $channels "
         "`accumulator` $accumulator `zero_point` $zero_point `bounds` $bounds "
         "(`after` `(` $after^ `)`)? attr-dict `:` type($parameters) `,` type($output)"
     )
 
-    def accesses(self) -> Sequence[Access]:
-        """What it reads and writes."""
-        window, channels = self.window.data, self.channels.value.data
-        parameters = parameter_interval(self.parameters_offset.value.data, channels, wide=self.wide is not None)
-        return (
-            Access(None, run_interval(self.accumulator.value.data, window.size), False),
-            Access(self.parameters, parameters, False),
-            Access(self.output, placement_intervals(self.placement.data, window, channels), True),
-        )
+    def parameters_read(self) -> Intervals:
+        """Bytes of bias, multiplier and shift."""
+        wide = self.wide is not None
+        return parameter_interval(self.parameters_offset.value.data, self.channels.value.data, wide=wide)

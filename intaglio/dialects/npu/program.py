@@ -14,6 +14,7 @@ from xdsl.dialects.builtin import (
     StringAttr,
     SymbolNameConstraint,
     TensorType,
+    bf16,
     i64,
 )
 from xdsl.ir import Attribute, Region
@@ -44,14 +45,14 @@ def tensor_bytes(kind: Attribute) -> int:
     """Bytes of a tensor in DRAM: row-major, without gaps.
 
     Raises:
-        VerifyException: it is no static tensor of elements of 8 or 16 bits.
+        VerifyException: it is no static tensor of integers of 8 or 16 bits, or of bfloat16.
     """
     if isinstance(kind, TensorType):
         tensor = cast("TensorType[Any]", kind)
         stored = storage_tensor_type(tensor) if is_quantized(tensor) else tensor
-        if tensor.has_static_shape() and (element := stored.get_element_type()) in (BYTE, TWO_BYTES):
+        if tensor.has_static_shape() and (element := stored.get_element_type()) in (BYTE, TWO_BYTES, bf16):
             return math.prod(tensor.get_shape()) * (1 if element == BYTE else 2)
-    raise VerifyException(f"programs take and return static tensors stored as i8 or i16, got {kind}")
+    raise VerifyException(f"programs take and return static tensors stored as i8, i16 or bf16, got {kind}")
 
 
 @irdl_op_definition

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from intaglio.lowering.tiling.geometry import Window
-from intaglio.lowering.tiling.layers import Layer, MatrixLayer, Source, SumLayer, Tensor, positions
+from intaglio.lowering.tiling.layers import FloatCombineLayer, Layer, MatrixLayer, Source, SumLayer, Tensor, positions
 from intaglio.targets.target import Target
 
 LAG = 3
@@ -25,7 +25,7 @@ _SHARE = 32
 class MatrixSumLayer(MatrixLayer):
     """A convolution or dense layer with a sum behind it; its second source is the sum's other operand."""
 
-    sum: SumLayer
+    sum: SumLayer | FloatCombineLayer
     """Its sources in the order of the operation, one of them the convolution's result."""
 
     tile_positions: int
@@ -72,7 +72,11 @@ def fuse_sums(layers: Sequence[Layer], target: Target, capacity: int) -> list[La
     result: list[Layer] = []
     for layer in layers:
         producer = result[-1] if result else None
-        if isinstance(layer, SumLayer) and type(producer) is MatrixLayer and _is_fusible(producer, layer):
+        if (
+            isinstance(layer, SumLayer | FloatCombineLayer)
+            and type(producer) is MatrixLayer
+            and _is_fusible(producer, layer)
+        ):
             (other,) = (source for source in layer.sources if source.tensor is not producer.output)
             fields = {name: value for name, value in vars(producer).items() if name != "splits_channels"}
             fields.update(sources=(*producer.sources, other), output=layer.output)
@@ -82,7 +86,7 @@ def fuse_sums(layers: Sequence[Layer], target: Target, capacity: int) -> list[La
     return result
 
 
-def _is_fusible(producer: MatrixLayer, layer: SumLayer) -> bool:
+def _is_fusible(producer: MatrixLayer, layer: SumLayer | FloatCombineLayer) -> bool:
     """Whether a sum reads a convolution's result that nobody else does, position by position with another tensor."""
     between = producer.output
     others = [source.tensor for source in layer.sources if source.tensor is not between]

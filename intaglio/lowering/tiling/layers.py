@@ -19,6 +19,7 @@ from intaglio.dialects.npu import Bounds, Scale
 from intaglio.lowering.tiling.geometry import Block, BlockSize, Shape, Window
 from intaglio.targets.boxes import Box
 from intaglio.targets.costs import ElementBytes
+from intaglio.targets.instruction_format import BIAS_BYTES
 from intaglio.targets.instructions import PARAMETER_BYTES, WIDE_PARAMETER_BYTES
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -145,7 +146,7 @@ class Parameters:
     """Bias, multiplier and shift of each output channel; the input's zero point is folded into the bias."""
 
     bias: Array
-    """int32, or int64 for sums of 48 bits."""
+    """int32, int64 for sums of 48 bits, or float32 for those of bfloat16, which have nothing else."""
     multiplier: Array
     shift: Array
 
@@ -155,8 +156,15 @@ class Parameters:
         return self.bias.dtype == np.int64
 
     @property
+    def is_float(self) -> bool:
+        """Whether they are for sums of bfloat16."""
+        return self.bias.dtype == np.float32
+
+    @property
     def record_bytes(self) -> int:
         """Bytes of those of one channel."""
+        if self.is_float:
+            return BIAS_BYTES
         return WIDE_PARAMETER_BYTES if self.is_wide else PARAMETER_BYTES
 
 
@@ -304,6 +312,33 @@ class InterpolatedLayer(TableLayer):
 
     scale: Scale
     bounds: Bounds
+
+
+@dataclass(eq=False)
+class FloatPoolLayer(Layer):
+    """The largest or smallest bfloat16 of each window, or their sum over a divisor."""
+
+    function: str
+    bounds: Bounds
+    divisor: int = 1
+    pad: int = 0
+
+
+@dataclass(eq=False)
+class FloatCombineLayer(Layer):
+    """Two tensors of bfloat16 combined, element by element."""
+
+    function: str
+    bounds: Bounds
+
+
+@dataclass(eq=False)
+class FloatMapLayer(Layer):
+    """A function of the elements of a tensor of bfloat16."""
+
+    function: str
+    alpha: float
+    beta: float
 
 
 @dataclass(eq=False)

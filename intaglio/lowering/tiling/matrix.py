@@ -174,7 +174,12 @@ class MatrixTasks:
         first = source.origin(tile.y0 * y.stride - y.before + piece.row * y.dilation, tile.x0 * x.stride - x.before)
         outer, row_bytes = group.channels, piece.row_bytes(group.channels)
         tiles = npu.WeightTiles(
-            weights_offset, piece.inner * row_bytes, row_bytes, piece.weight_bytes, int(piece.packed)
+            weights_offset,
+            piece.inner * row_bytes,
+            row_bytes,
+            piece.weight_bytes,
+            int(piece.packed),
+            bfloat16=int(self.layer.parameters.is_float),
         )
         self.emitter.task(
             npu.MatrixMultiplyOp,
@@ -229,9 +234,10 @@ class MatrixTasks:
     def requantize(
         self, output: View, tile: Block, group: OutputGroup, parameters: SSAValue, parameters_offset: int, row: int
     ) -> None:
-        """Rescale a tile's accumulators and write the results."""
+        """Rescale a tile's accumulators, or add the biases of bfloat16, and write the results."""
+        is_float = self.layer.parameters.is_float
         self.emitter.task(
-            npu.RequantizeOp,
+            npu.FloatSumsOp if is_float else npu.RequantizeOp,
             [parameters, output.buffer],
             parameters_offset=parameters_offset,
             wide=UNIT if self.layer.parameters.is_wide else None,
@@ -239,7 +245,7 @@ class MatrixTasks:
             window=npu.GridAttr(npu.Grid(tile.rows, tile.columns, 1, 1)),
             channels=group.channels,
             accumulator=row,
-            zero_point=self.layer.zero_point,
+            zero_point=None if is_float else self.layer.zero_point,
             bounds=npu.BoundsAttr(self.layer.bounds),
         )
 

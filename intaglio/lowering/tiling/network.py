@@ -20,7 +20,8 @@ from intaglio.dialects.weights import array_of
 from intaglio.errors import UserError
 from intaglio.interpreter.table_functions import table_function
 from intaglio.ir.locations import describe
-from intaglio.lowering.tiling.geometry import Axis, Shape, Window
+from intaglio.lowering.tiling.floats import FLOAT_READERS
+from intaglio.lowering.tiling.geometry import Shape, Window
 from intaglio.lowering.tiling.layers import (
     AveragePoolLayer,
     ConvertLayer,
@@ -46,13 +47,17 @@ from intaglio.lowering.tiling.resizing import read_resize
 from intaglio.lowering.tiling.rows import read_norm, read_softmax
 from intaglio.lowering.tiling.transposed import read_conv_transpose
 from intaglio.lowering.tiling.values import (
+    binary_sources,
     bounds_of,
     constant_of,
     element_bytes_of,
+    is_bfloat16,
     linear_parameters,
     quantization_of,
     scale_of,
     shape_of,
+    window_of,
+    zero_point_of,
 )
 from intaglio.lowering.tiling.vector import IDENTITY
 from intaglio.numerics.addition import add_headroom_bits
@@ -155,7 +160,8 @@ class _Reader:
         return Source(self._tensors[value], shape)
 
     def _read(self, op: Operation) -> list[Layer]:
-        for kind, read in _READERS.items():
+        readers = {**_READERS, **FLOAT_READERS} if is_bfloat16(op.results[0]) else _READERS
+        for kind, read in readers.items():
             if isinstance(op, kind):
                 found = read(op, self._source, partial(self._define, op.results[0], None))
                 return found if isinstance(found, list) else [found]
@@ -187,19 +193,11 @@ def set_lifetimes(network: Network) -> None:
             tensor.uses += 1
 
 
-def _window(kernel: tuple[int, ...], op: Any, dilations: tuple[int, ...]) -> Window:
-    positions = shape_of(op.result)[1:3]
-    # A stride between windows of which there is one, or a distance between taps of which there is one, may be larger
-    # than an address generator's step.
-    strides = [stride if positions[k] > 1 else 1 for k, stride in enumerate(op.strides.get_values())]
-    steps = [step if kernel[k] > 1 else 1 for k, step in enumerate(dilations)]
-    y, x = (Axis(kernel[k], strides[k], steps[k], op.pads.get_values()[k]) for k in range(2))
-    return Window(y, x)
-
-
 def _has_four_bits(weight: SSAValue) -> bool:
     """Whether weights are stored in 4 bits."""
     kind = nn.tensor_of(weight).get_element_type()
+    if is_bfloat16(weight):
+        return False
     assert isinstance(kind, UniformQuantizedType | UniformQuantizedPerAxisType)
     return kind.storage_type == IntegerType(4)
 
@@ -207,7 +205,7 @@ def _has_four_bits(weight: SSAValue) -> bool:
 def _conv2d(op: nn.Conv2dOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> Layer:
     weight = constant_of(op.weight)
     groups = op.groups.value.data
-    window = _window(weight.shape[1:3], op, tuple(op.dilations.get_values()))
+    window = window_of(weight.shape[1:3], op, tuple(op.dilations.get_values()))
     shared: dict[str, Any] = {
         "location": op.location,
         "sources": (source(op.input, as_image(shape_of(op.input))),),
@@ -215,8 +213,8 @@ def _conv2d(op: nn.Conv2dOp, source: Callable[..., Source], output: Callable[[],
         "shape": as_image(shape_of(op.result)),
         "window": window,
         "parameters": linear_parameters(op, weight),
-        "input_zero_point": quantization_of(op.input).zero_point,
-        "zero_point": quantization_of(op.result).zero_point,
+        "input_zero_point": zero_point_of(op.input),
+        "zero_point": zero_point_of(op.result),
         "bounds": bounds_of(op.result, op.clamp),
     }
     if op.is_depthwise:
@@ -260,8 +258,8 @@ def _dense(op: nn.DenseOp, source: Callable[..., Source], output: Callable[[], T
         as_image(shape_of(op.result)),
         weight=weight[:, None, None, :],
         parameters=linear_parameters(op, weight),
-        input_zero_point=quantization_of(op.input).zero_point,
-        zero_point=quantization_of(op.result).zero_point,
+        input_zero_point=zero_point_of(op.input),
+        zero_point=zero_point_of(op.result),
         bounds=bounds_of(op.result, op.clamp),
         groups=1,
         packs_weights=_has_four_bits(op.weight),
@@ -269,7 +267,7 @@ def _dense(op: nn.DenseOp, source: Callable[..., Source], output: Callable[[], T
 
 
 def _max_pool(op: nn.MaxPool2dOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> Layer:
-    window = _window(tuple(op.kernel.get_values()), op, op.dilation())
+    window = window_of(tuple(op.kernel.get_values()), op, op.dilation())
     return MaxPoolLayer(
         op.location,
         (source(op.input, as_image(shape_of(op.input))),),
@@ -288,26 +286,15 @@ def _average_pool(op: nn.AvgPool2dOp, source: Callable[..., Source], output: Cal
         (source(op.input, as_image(shape_of(op.input))),),
         output(),
         as_image(shape_of(op.result)),
-        window=_window(kernel, op, (1, 1)),
+        window=window_of(kernel, op, (1, 1)),
         scale=Scale(multiplier, shift, result.zero_point),
         input_zero_point=kind.zero_point,
         bounds=bounds_of(op.result, op.clamp),
     )
 
 
-def _binary_sources(
-    op: nn.ElementwiseOp, source: Callable[..., Source]
-) -> tuple[tuple[Source, Source], Shape, tuple[SSAValue, SSAValue]]:
-    """Both operands, the one with the result's shape first, and the shape in which the result is computed."""
-    a, b = op.lhs, op.rhs
-    if shape_of(a) != shape_of(op.result):
-        a, b = b, a
-    shape = as_image(shape_of(op.result))
-    return (source(a, shape), source(b, as_image(shape_of(b)))), shape, (a, b)
-
-
 def _sum(op: nn.AddOp | nn.SubOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> Layer:
-    sources, shape, operands = _binary_sources(op, source)
+    sources, shape, operands = binary_sources(op, source)
     a, b, result = (quantization_of(value) for value in (*operands, op.result))
     headroom = add_headroom_bits(*(8 * element_bytes_of(value) for value in operands))
     numbers = add_multipliers(a.scale, b.scale, result.scale, headroom)
@@ -325,7 +312,7 @@ def _sum(op: nn.AddOp | nn.SubOp, source: Callable[..., Source], output: Callabl
 
 
 def _extreme(op: nn.MinimumOp | nn.MaximumOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> Layer:
-    sources, shape, operands = _binary_sources(op, source)
+    sources, shape, operands = binary_sources(op, source)
     a, b, result = (quantization_of(value) for value in (*operands, op.result))
     return ExtremeLayer(
         op.location,
@@ -342,7 +329,7 @@ def _extreme(op: nn.MinimumOp | nn.MaximumOp, source: Callable[..., Source], out
 
 
 def _product(op: nn.MulOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> Layer:
-    sources, shape, operands = _binary_sources(op, source)
+    sources, shape, operands = binary_sources(op, source)
     a, b, result = (quantization_of(value) for value in (*operands, op.result))
     # The factors in the order of the operation, as rounding of the product may depend on it.
     ratio = quantization_of(op.lhs).scale * quantization_of(op.rhs).scale / result.scale

@@ -16,6 +16,7 @@ import numpy as np
 
 from intaglio.lowering.tiling.geometry import divide_up
 from intaglio.lowering.tiling.layers import Array, MatrixLayer, Parameters
+from intaglio.numerics.bfloat16 import BFLOAT16
 
 LOAD_BYTES = 4096
 """Weights are loaded in runs of about this size: enough to hide the latency of DRAM."""
@@ -112,7 +113,9 @@ class PackedWeights:
 
 
 def parameter_bytes(parameters: Parameters, first: int, end: int) -> Array:
-    """The records of some channels: bias, multiplier, shift as little-endian integers."""
+    """The records of some channels: bias, multiplier, shift as little-endian integers, or a float32 bias alone."""
+    if parameters.is_float:
+        return parameters.bias[first:end].astype("<f4").view(np.int8)
     kind = [("bias", "<i8" if parameters.is_wide else "<i4"), ("multiplier", "<i4"), ("shift", "<i4")]
     records = np.empty(end - first, kind)
     for name, _ in kind:
@@ -128,7 +131,9 @@ def as_nibbles(weights: Array) -> Array:
 
 
 def as_bytes(weights: Array) -> Array:
-    """The bytes of int8 or int16 weights."""
+    """The bytes of int8, int16 or bfloat16 weights."""
+    if weights.dtype == BFLOAT16:
+        weights = weights.view(np.int16)
     return np.ascontiguousarray(weights, f"<i{weights.itemsize}").reshape(-1).view(np.int8)
 
 

@@ -32,6 +32,8 @@ from intaglio.lowering.tiling.geometry import divide_up
 from intaglio.lowering.tiling.layers import (
     ConvertLayer,
     CopyLayer,
+    FloatCombineLayer,
+    FloatMapLayer,
     Layer,
     ProductLayer,
     SumLayer,
@@ -55,7 +57,7 @@ Lower prices send more to DRAM than better schedules gain by it.
 _WORTHWHILE_ROWS = 2
 """Stripes of fewer rows are only made when there is no room for more."""
 
-_ELEMENTWISE = (SumLayer, ProductLayer, ConvertLayer, TableLayer)
+_ELEMENTWISE = (SumLayer, ProductLayer, ConvertLayer, TableLayer, FloatCombineLayer, FloatMapLayer)
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from intaglio.lowering.tiling.values import (
     constant_of,
     element_bytes_of,
     linear_parameters,
-    quantization_of,
     shape_of,
+    zero_point_of,
 )
 from intaglio.targets.boxes import in_bytes, sliced
 
@@ -91,8 +91,8 @@ def read_conv_transpose(
         window=Window(y, x),
         weight=phased,
         parameters=linear_parameters(op, phased, phases),
-        input_zero_point=quantization_of(op.input).zero_point,
-        zero_point=quantization_of(op.result).zero_point,
+        input_zero_point=zero_point_of(op.input),
+        zero_point=zero_point_of(op.result),
         bounds=bounds_of(op.result, op.clamp),
         groups=1,
         phases=(strides[0], strides[1]),

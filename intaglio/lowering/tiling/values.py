@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import cast
+import math
+from collections.abc import Callable
+from typing import Any, cast
 
 import numpy as np
-from xdsl.dialects.builtin import IntegerType, TensorType
+from xdsl.dialects.builtin import IntegerType, TensorType, bf16
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from intaglio.dialects import nn
@@ -14,7 +16,9 @@ from intaglio.dialects.quant import UniformQuantizedPerAxisType, UniformQuantize
 from intaglio.dialects.weights import array_of
 from intaglio.errors import UserError
 from intaglio.ir.locations import describe
-from intaglio.lowering.tiling.layers import Array, Parameters
+from intaglio.lowering.tiling.geometry import Axis, Shape, Window
+from intaglio.lowering.tiling.layers import Array, Parameters, Source, as_image
+from intaglio.numerics.bfloat16 import ordinal
 from intaglio.numerics.clamp import clamp_bounds
 from intaglio.numerics.rescaling import rescaling
 
@@ -22,6 +26,11 @@ from intaglio.numerics.rescaling import rescaling
 def shape_of(value: SSAValue) -> tuple[int, ...]:
     """The shape of a tensor."""
     return tuple(cast("TensorType[Attribute]", value.type).get_shape())
+
+
+def is_bfloat16(value: SSAValue) -> bool:
+    """Whether the elements of a tensor are bfloat16."""
+    return cast("TensorType[Attribute]", value.type).get_element_type() == bf16
 
 
 def quantization_of(value: SSAValue) -> UniformQuantizedType:
@@ -42,13 +51,22 @@ def quantization_of(value: SSAValue) -> UniformQuantizedType:
 
 def element_bytes_of(value: SSAValue) -> int:
     """Bytes that an element of an activation is stored in."""
+    if is_bfloat16(value):
+        return 2
     storage = quantization_of(value).storage_type
     assert isinstance(storage, IntegerType)
     return storage.width.data // 8
 
 
+def zero_point_of(value: SSAValue) -> int:
+    """What stands for the number 0 in an activation."""
+    return 0 if is_bfloat16(value) else quantization_of(value).zero_point
+
+
 def bounds_of(value: SSAValue, clamp: nn.ClampAttr | None) -> Bounds:
-    """Smallest and largest stored value of a result, given the fused activation."""
+    """Smallest and largest stored value of a result, given the fused activation; ordinals of bfloat16."""
+    if is_bfloat16(value):
+        return Bounds(*(ordinal(bound) for bound in (clamp.bounds if clamp is not None else (-math.inf, math.inf))))
     kind = quantization_of(value)
     low, high = clamp.bounds if clamp is not None else (None, None)
     return Bounds(*clamp_bounds(low, high, kind.scale, kind.zero_point, kind.storage_min, kind.storage_max))
@@ -79,11 +97,18 @@ def linear_parameters(
 ) -> Parameters:
     """Per-channel parameters with the input's zero point folded into the bias: `b - z_x * sum(w)`, modulo 2**32.
 
+    Those of bfloat16 are biases.
+
     Args:
         op: the operation.
         weight: its weights, output channels first.
         copies: how often the operation's output channels occur in them, one after another.
     """
+    if is_bfloat16(op.result):
+        none = np.empty(0, np.int32)
+        each = weight.shape[0] // copies
+        bias = constant_of(op.bias).astype(np.float32) if op.bias is not None else np.zeros(each, np.float32)
+        return Parameters(np.tile(bias, copies), none, none)
     kind, result, channels = quantization_of(op.input), quantization_of(op.result), weight.shape[0]
     is_wide = element_bytes_of(op.input) > 1
     ratio = kind.scale * weight_scales(op.weight) / result.scale
@@ -96,3 +121,25 @@ def linear_parameters(
         np.tile(np.broadcast_to(multiplier, each), copies).astype(np.int32),
         np.tile(np.broadcast_to(shift, each), copies).astype(np.int32),
     )
+
+
+def window_of(kernel: tuple[int, ...], op: Any, dilations: tuple[int, ...]) -> Window:
+    """The window of an operation with strides and pads, as it is tiled."""
+    positions = shape_of(op.result)[1:3]
+    # A stride between windows of which there is one, or a distance between taps of which there is one, may be larger
+    # than an address generator's step.
+    strides = [stride if positions[k] > 1 else 1 for k, stride in enumerate(op.strides.get_values())]
+    steps = [step if kernel[k] > 1 else 1 for k, step in enumerate(dilations)]
+    y, x = (Axis(kernel[k], strides[k], steps[k], op.pads.get_values()[k]) for k in range(2))
+    return Window(y, x)
+
+
+def binary_sources(
+    op: nn.ElementwiseOp, source: Callable[..., Source]
+) -> tuple[tuple[Source, Source], Shape, tuple[SSAValue, SSAValue]]:
+    """Both operands, the one with the result's shape first, and the shape in which the result is computed."""
+    a, b = op.lhs, op.rhs
+    if shape_of(a) != shape_of(op.result):
+        a, b = b, a
+    shape = as_image(shape_of(op.result))
+    return (source(a, shape), source(b, as_image(shape_of(b)))), shape, (a, b)

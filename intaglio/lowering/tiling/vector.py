@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from xdsl.dialects.builtin import FloatAttr, StringAttr, f64
 from xdsl.ir import Attribute, SSAValue
 
 from intaglio.dialects import npu
@@ -17,6 +18,9 @@ from intaglio.lowering.tiling.layers import (
     ConvertLayer,
     DepthwiseLayer,
     ExtremeLayer,
+    FloatCombineLayer,
+    FloatMapLayer,
+    FloatPoolLayer,
     InterpolatedLayer,
     Layer,
     MaxPoolLayer,
@@ -25,6 +29,7 @@ from intaglio.lowering.tiling.layers import (
     SumLayer,
     TableLayer,
 )
+from intaglio.numerics.bfloat16 import LARGEST_ORDINAL
 from intaglio.targets.costs import vector_cost
 from intaglio.targets.target import Target
 
@@ -224,8 +229,9 @@ def _depthwise(tasks: VectorTasks, sources: list[View], output: View, tile: Bloc
     layer = tasks.layer
     assert isinstance(layer, DepthwiseLayer) and loaded is not None
     first, width = tile.c0 - loaded.first_channel, layer.weight.itemsize
+    is_float = layer.parameters.is_float
     tasks.emit(
-        npu.DepthwiseOp,
+        npu.FloatDepthwiseOp if is_float else npu.DepthwiseOp,
         [loaded.buffer, loaded.buffer],
         sources[0],
         output,
@@ -235,7 +241,7 @@ def _depthwise(tasks: VectorTasks, sources: list[View], output: View, tile: Bloc
         parameters_offset=loaded.parameters + first * layer.parameters.record_bytes,
         wide=UNIT if layer.parameters.is_wide else None,
         taps=tasks.taps(sources[0]),
-        zero_point=layer.zero_point,
+        zero_point=None if is_float else layer.zero_point,
         bounds=npu.BoundsAttr(layer.bounds),
     )
 
@@ -345,6 +351,54 @@ def _interpolate(tasks: VectorTasks, sources: list[View], output: View, tile: Bl
     )
 
 
+def _float_pool(tasks: VectorTasks, sources: list[View], output: View, tile: Block, loaded: Constants | None) -> None:
+    layer = tasks.layer
+    assert isinstance(layer, FloatPoolLayer)
+    tasks.emit(
+        npu.FloatPoolOp,
+        [],
+        sources[0],
+        output,
+        tile,
+        layer.pad,
+        function=StringAttr(layer.function),
+        taps=tasks.taps(sources[0]),
+        divisor=layer.divisor,
+        bounds=npu.BoundsAttr(layer.bounds),
+    )
+
+
+def _float_combine(tasks: VectorTasks, sources: list[View], output: View, tile: Block, loaded: Any) -> None:
+    layer = tasks.layer
+    assert isinstance(layer, FloatCombineLayer)
+    tasks.emit(
+        npu.FloatCombineOp,
+        [sources[1].buffer],
+        sources[0],
+        output,
+        tile,
+        function=StringAttr(layer.function),
+        operand=_operand(sources[1], layer.sources[1].shape, tile),
+        bounds=npu.BoundsAttr(layer.bounds),
+    )
+
+
+def _float_map(tasks: VectorTasks, sources: list[View], output: View, tile: Block, loaded: Any) -> None:
+    layer = tasks.layer
+    assert isinstance(layer, FloatMapLayer)
+    tasks.emit(
+        npu.FloatMapOp,
+        [],
+        sources[0],
+        output,
+        tile,
+        function=StringAttr(layer.function),
+        alpha=FloatAttr(layer.alpha, f64),
+        beta=FloatAttr(layer.beta, f64),
+        bounds=npu.BoundsAttr(npu.Bounds(-LARGEST_ORDINAL, LARGEST_ORDINAL)),
+    )
+
+
 KINDS: dict[type[Layer], str] = {
     DepthwiseLayer: "depthwise",
     MaxPoolLayer: "max",
@@ -356,6 +410,9 @@ KINDS: dict[type[Layer], str] = {
     ConvertLayer: "convert",
     TableLayer: "lookup",
     InterpolatedLayer: "interpolate",
+    FloatPoolLayer: "float_pool",
+    FloatCombineLayer: "float_combine",
+    FloatMapLayer: "float_map",
 }
 """The instruction of each kind of layer."""
 
@@ -370,4 +427,7 @@ FAMILIES: dict[type[Layer], Callable[[VectorTasks, list[View], View, Block, Cons
     ConvertLayer: _convert,
     TableLayer: _lookup,
     InterpolatedLayer: _interpolate,
+    FloatPoolLayer: _float_pool,
+    FloatCombineLayer: _float_combine,
+    FloatMapLayer: _float_map,
 }

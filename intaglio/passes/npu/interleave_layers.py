@@ -116,7 +116,7 @@ def _set_rows(graph: TaskGraph, schedule: _Schedule) -> None:
         offset = schedule.rows[started.tasks[0]] - started.first_row
         for number in started.tasks:
             task = graph.tasks[number]
-            assert isinstance(task, npu.MatrixMultiplyOp | npu.RequantizeOp)
+            assert isinstance(task, npu.MatrixMultiplyOp | npu.AccumulatorTaskOp)
             task.accumulator = IntegerAttr(task.accumulator.value.data + offset, i64)
 
 
@@ -173,7 +173,7 @@ class _Scheduler:
         count = len(graph.tasks)
         self._moves = [isinstance(task, npu.TransferOp) for task in graph.tasks]
         self._multiplies = [isinstance(task, npu.MatrixMultiplyOp) for task in graph.tasks]
-        self._requantizes = [isinstance(task, npu.RequantizeOp) for task in graph.tasks]
+        self._requantizes = [isinstance(task, npu.AccumulatorTaskOp) for task in graph.tasks]
         self._work = [number for number in range(count) if not self._moves[number]]
         self._place = {number: place for place, number in enumerate(self._work)}
         self._done = [False] * count

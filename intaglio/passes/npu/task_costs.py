@@ -14,6 +14,7 @@ from intaglio.targets.costs import (
     transpose_cost,
     vector_cost,
 )
+from intaglio.targets.instruction_format import BIAS_BYTES
 from intaglio.targets.instructions import PARAMETER_BYTES, WIDE_PARAMETER_BYTES
 from intaglio.targets.target import Target
 
@@ -37,17 +38,19 @@ def cost_of(task: npu.TaskOp, target: Target) -> Cost:
     if isinstance(task, npu.TransposeOp):
         return transpose_cost(task.window.data.rows, task.window.data.columns, task.channels.value.data, target)
     kind = task.name.partition(".")[2]
-    taps = 1 if isinstance(task, npu.RequantizeOp) else cast(npu.MapTaskOp, task).tap_grid.size
-    vector = cast("npu.RequantizeOp | npu.MapTaskOp", task)
+    taps = 1 if isinstance(task, npu.AccumulatorTaskOp) else cast(npu.MapTaskOp, task).tap_grid.size
+    vector = cast("npu.AccumulatorTaskOp | npu.MapTaskOp", task)
     return vector_cost(kind, vector.window.data.size, vector.channels.value.data, taps, target, _element_bytes(vector))
 
 
-def _element_bytes(task: npu.RequantizeOp | npu.MapTaskOp) -> ElementBytes:
+def _element_bytes(task: npu.AccumulatorTaskOp | npu.MapTaskOp) -> ElementBytes:
     is_wide = isinstance(task, npu.RequantizeOp | npu.DepthwiseOp) and task.wide is not None
+    is_float = isinstance(task, npu.FloatSumsOp | npu.FloatDepthwiseOp)
+    integers = WIDE_PARAMETER_BYTES if is_wide else PARAMETER_BYTES
     return ElementBytes(
-        input=1 if isinstance(task, npu.RequantizeOp) else task.map.data.element_bytes,
-        operand=task.operand.data.element_bytes if isinstance(task, npu.BinaryTaskOp) else 1,
-        weights=task.tap_weights.data.element_bytes if isinstance(task, npu.DepthwiseOp) else 1,
+        input=1 if isinstance(task, npu.AccumulatorTaskOp) else task.map.data.element_bytes,
+        operand=task.operand.data.element_bytes if isinstance(task, npu.OperandTaskOp) else 1,
+        weights=task.tap_weights.data.element_bytes if isinstance(task, npu.DepthwiseOp | npu.FloatDepthwiseOp) else 1,
         output=task.placement.data.element_bytes,
-        parameters=WIDE_PARAMETER_BYTES if is_wide else PARAMETER_BYTES,
+        parameters=BIAS_BYTES if is_float else integers,
     )

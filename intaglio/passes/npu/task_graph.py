@@ -111,7 +111,7 @@ def build_task_graph(tasks: Sequence[npu.TaskOp]) -> TaskGraph | None:
         found = set[int]()
         for buffer, intervals, writes in touched[number]:
             found |= histories[buffer].access(number, intervals, writes=writes)
-        if isinstance(task, npu.MatrixMultiplyOp | npu.RequantizeOp):
+        if isinstance(task, npu.MatrixMultiplyOp | npu.AccumulatorTaskOp):
             row, rows = task.accumulator.value.data, task.window.data.size
             if isinstance(task, npu.MatrixMultiplyOp) and task.accumulate is None:
                 begun = Sum(row, rows)

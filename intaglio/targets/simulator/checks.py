@@ -24,17 +24,20 @@ from intaglio.targets.encoding import ProgramError
 from intaglio.targets.instructions import SEMAPHORES, Queue
 from intaglio.targets.simulator.geometry import Footprint, Lattice, WindowRead
 from intaglio.targets.simulator.steps import (
+    AccumulatorWork,
+    BinaryWork,
     Depthwise,
-    Elementwise,
+    FloatDepthwise,
+    FloatSums,
     Interpolate,
     Lookup,
     Multiply,
     Normalize,
-    Pool,
     Requantize,
     RowWork,
     Softmax,
     Step,
+    TappedWork,
     Transfer,
     VectorWork,
 )
@@ -148,6 +151,7 @@ class _Checker:
         self._scratchpad = _Memory("the scratchpad", target.scratchpad_bytes)
         self._accumulators = _Memory("the accumulators", target.accumulator_rows, unit="row")
         self._lanes = np.zeros(target.accumulator_rows, np.int32)
+        self._holds_floats = np.zeros(target.accumulator_rows, bool)
         self._regions: list[_Memory] = []
         for number, size in enumerate(region_bytes):
             is_constant = number == 0 or 2 <= number < 2 + inputs
@@ -250,9 +254,17 @@ class _Checker:
         lanes = rows.of(self._lanes)
         if work.accumulate:
             self._check_lanes(step, work.accumulator, lanes, work.outer)
+            self._check_kind(step, work.accumulator, rows, is_float=work.is_float)
             self._accumulators.read(step, rows, clock, self._history)
         self._accumulators.write(step, rows, clock, self._history)
         np.maximum(lanes, work.outer, out=lanes)
+        rows.set(self._holds_floats, work.is_float)
+
+    def _check_kind(self, step: Step, first: int, rows: Footprint, *, is_float: bool) -> None:
+        wrong = rows.of(self._holds_floats) != is_float
+        if wrong.any():
+            held, wanted = ("integers", "floats") if is_float else ("floats", "integers")
+            raise step.error(f"takes {wanted} from accumulator row {first + int(np.argmax(wrong))}, which holds {held}")
 
     def _check_lanes(self, step: Step, first: int, lanes: npt.NDArray[np.int32], needed: int) -> None:
         if lanes.min() < needed:
@@ -266,25 +278,28 @@ class _Checker:
         self._scratchpad.check_range(step, work.output, "output")
         _check_injective(step, work.output, self._scratchpad)
         others: list[Footprint] = []
-        if isinstance(work, Requantize):
+        if isinstance(work, AccumulatorWork):
             rows = self._rows(step, work.accumulator, work.window.count)
             self._check_lanes(step, work.accumulator, rows.of(self._lanes), work.output.shape[2])
+            self._check_kind(step, work.accumulator, rows, is_float=isinstance(work, FloatSums))
             self._accumulators.read(step, rows, clock, self._history)
         else:
             window = self._read_window(step, work.read, clock)
-            if isinstance(work, Depthwise | Pool | RowWork):
+            if isinstance(work, TappedWork | RowWork):
                 others += [window] if window is not None else []
             elif window is not None and _overlap(window, work.output):
                 _check_in_place(step, work.read.addresses(), work.read.map.element_bytes, work.output)
         if isinstance(work, Requantize | Depthwise):
             others.append(self._read(step, work.parameters.bytes, "parameters", clock))
-        if isinstance(work, Depthwise):
+        if isinstance(work, FloatSums | FloatDepthwise):
+            others.append(self._read(step, work.biases, "biases", clock))
+        if isinstance(work, Depthwise | FloatDepthwise):
             others.append(self._read(step, work.weights, "weights", clock))
         if isinstance(work, Normalize):
             others.append(self._read(step, work.affine, "factors and offsets", clock))
         if isinstance(work, Lookup | Interpolate | Softmax):
             others.append(self._read(step, work.table, "table", clock))
-        if isinstance(work, Elementwise):
+        if isinstance(work, BinaryWork):
             second = self._read(step, work.second, "second operand", clock)
             if _overlap(second, work.output):
                 _check_in_place(step, work.second.bytes.indices(), work.second.width, work.output)

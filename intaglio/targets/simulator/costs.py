@@ -14,15 +14,19 @@ from intaglio.targets.costs import (
     transpose_cost,
     vector_cost,
 )
+from intaglio.targets.instruction_format import BIAS_BYTES
 from intaglio.targets.instructions import PARAMETER_BYTES, WIDE_PARAMETER_BYTES
 from intaglio.targets.simulator.geometry import Lattice
 from intaglio.targets.simulator.steps import (
+    AccumulatorWork,
+    BinaryWork,
     Depthwise,
-    Elementwise,
+    FloatDepthwise,
+    FloatSums,
     Multiply,
-    Pool,
     Requantize,
     Step,
+    TappedWork,
     Transfer,
     Transpose,
     VectorWork,
@@ -48,19 +52,20 @@ def cost_of(step: Step, target: Target) -> Cost:
     rows, columns, channels = work.output.shape
     if isinstance(work, Transpose):
         return transpose_cost(rows, columns, channels, target)
-    taps = work.read.taps.count if isinstance(work, Depthwise | Pool) else 1
+    taps = work.read.taps.count if isinstance(work, TappedWork) else 1
     kind = step.word.instruction.mnemonic.partition(".")[2]
     return vector_cost(kind, rows * columns, channels, taps, target, _element_bytes(work))
 
 
 def _element_bytes(work: VectorWork) -> ElementBytes:
     is_wide = isinstance(work, Requantize | Depthwise) and work.parameters.is_wide
+    integers = WIDE_PARAMETER_BYTES if is_wide else PARAMETER_BYTES
     return ElementBytes(
-        input=1 if isinstance(work, Requantize) else work.read.map.element_bytes,
-        operand=work.second.width if isinstance(work, Elementwise) else 1,
-        weights=work.weights.width if isinstance(work, Depthwise) else 1,
+        input=1 if isinstance(work, AccumulatorWork) else work.read.map.element_bytes,
+        operand=work.second.width if isinstance(work, BinaryWork) else 1,
+        weights=work.weights.width if isinstance(work, Depthwise | FloatDepthwise) else 1,
         output=work.output.width,
-        parameters=WIDE_PARAMETER_BYTES if is_wide else PARAMETER_BYTES,
+        parameters=BIAS_BYTES if isinstance(work, FloatSums | FloatDepthwise) else integers,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from intaglio.numerics.fixed_point import LONGEST_SUM_OF_SQUARES
 from intaglio.numerics.normalization import LONGEST_ROW
@@ -18,6 +19,7 @@ from intaglio.targets.instructions import (
     WIDE_PARAMETER_BYTES,
     state_key,
 )
+from intaglio.targets.simulator.decode_floats import decoders, float_multiply
 from intaglio.targets.simulator.geometry import ONE_TAP, FeatureMap, Grid, Lattice, WindowRead
 from intaglio.targets.simulator.steps import (
     Binary,
@@ -144,8 +146,16 @@ def _check_even(element_bytes: int, state: str, operands: Operands, *names: str)
             raise ProgramError(f"{name} of {state} must be even for elements of two bytes, got {operands[name]}")
 
 
+_FEATURE_MAP = ("base", "row_stride", "row_bytes", "rows", "pad", "element_bytes")
+
+
+def _feature_map(state: State) -> FeatureMap:
+    base, row_stride, row_bytes, rows, pad, size = (state["input"][name] for name in _FEATURE_MAP)
+    return FeatureMap(base, row_stride, row_bytes, rows, pad, size)
+
+
 def _window_read(operands: Operands, state: State, elements: int, *, taps: bool) -> WindowRead:
-    source, window, kernel = FeatureMap(**state["input"]), Grid(**state["window"]), ONE_TAP
+    source, window, kernel = _feature_map(state), Grid(**state["window"]), ONE_TAP
     size = source.element_bytes
     _check_even(size, "input", state["input"], "base", "row_stride", "row_bytes")
     _check_even(size, "window", state["window"], "step_x")
@@ -189,7 +199,8 @@ def _multiply(operands: Operands, state: State, target: Target) -> Work:
         if zero_point and width > 1:
             raise ProgramError(f"elements of two bytes have the zero point 0, got {zero_point}")
     accumulate = bool(operands["accumulate"])
-    return Multiply(read, tile, outer, packed, operands["accumulator"], accumulate, zero_points)
+    work = Multiply(read, tile, outer, packed, operands["accumulator"], accumulate, zero_points)
+    return float_multiply(work, state, target) if weights["bfloat16"] else work
 
 
 def _output(state: State, channels: int) -> Lattice:
@@ -394,4 +405,10 @@ _WORK: dict[str, Callable[[Operands, State, Target], Work]] = {
     "vector.root": _root,
     "vector.softmax": _softmax,
     "vector.normalize": _normalize,
+    **decoders(
+        partial(_window_read, taps=False),
+        partial(_window_read, taps=True),
+        _output,
+        _at_most_array,
+    ),
 }

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from intaglio.numerics.fixed_point import LARGEST_SQUARES, ROOT_FRACTION_BITS, square_root
 from intaglio.numerics.tables import lookup_int16
 from intaglio.targets.simulator.arithmetic import INT32_MAX, add_narrow, add_wide, operand, rescale, saturated, unpacked
+from intaglio.targets.simulator.floats import float_action, multiply_action, sums_action
 from intaglio.targets.simulator.geometry import Lattice, WindowRead
 from intaglio.targets.simulator.products import (
     EXACT_TERMS,
@@ -36,6 +37,8 @@ from intaglio.targets.simulator.steps import (
     Convert,
     Depthwise,
     Elementwise,
+    FloatSums,
+    FloatWork,
     Interpolate,
     Lookup,
     Multiply,
@@ -83,10 +86,11 @@ class Executor:
     ) -> None:
         self._samples = samples
         self._scratchpad = np.zeros((samples, _scratchpad_used(steps)), np.int8)
-        multiplies = [step.work for step in steps if isinstance(step.work, Multiply)]
+        multiplies = [step.work for step in steps if isinstance(step.work, Multiply) and not step.work.is_float]
         # Rows of 32 bits suffice where nothing makes more of them.
         kind = np.int64 if any(work.is_wide for work in multiplies) else np.int32
         self._accumulators: Array = np.zeros((samples, target.accumulator_rows, target.array_size), kind)
+        self._float_accumulators = np.zeros(self._accumulators.shape, np.float32)
         content: Int8Array = np.frombuffer(constants, np.int8)
         self._regions = [np.broadcast_to(content, (samples, len(content)))]
         self._regions += [np.zeros((samples, size), np.int8) for size in region_bytes[1:]]
@@ -145,6 +149,10 @@ class Executor:
             action = self._lookup(work)
         elif isinstance(work, Interpolate):
             action = self._interpolate(work)
+        elif isinstance(work, FloatSums):
+            action = sums_action(work, self._float_accumulators, self._scratchpad)
+        elif isinstance(work, FloatWork):
+            action = float_action(work, *self._window(work.read), self._scratchpad)
         else:
             prepare, view = self._window(work.read)
             action = row_action(step, work, prepare, view[:, :, :, 0, 0], self._scratchpad)
@@ -202,6 +210,8 @@ class Executor:
         return pad_and_copy, view
 
     def _multiply(self, work: Multiply) -> Action:
+        if work.is_float:
+            return multiply_action(work, *self._window(work.read), self._scratchpad, self._float_accumulators)
         positions, inner, outer = work.positions, work.inner, work.outer
         prepare, view = self._window(work.read)
         tiles = work.weights.batched(self._scratchpad)

@@ -150,10 +150,14 @@ class FeatureMap:
     rows: int
     pad: int
     element_bytes: int = 1
+    is_float: bool = False
+    """Whether elements are bfloat16, of which 0xFF in the high byte of the padding is minus infinity."""
 
     @property
     def outside(self) -> int:
         """What elements outside are: `pad`, or with `pad` in the high byte."""
+        if self.is_float and self.pad == -1:
+            return -128
         return self.pad if self.element_bytes == 1 else self.pad << 8
 
 

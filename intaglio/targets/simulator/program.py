@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from intaglio.errors import UserError
+from intaglio.numerics.bfloat16 import BFLOAT16
 from intaglio.targets.binary import ProgramBinary, Shape
 from intaglio.targets.encoding import ProgramError
 from intaglio.targets.instructions import REGIONS
@@ -70,7 +71,7 @@ class Program:
         """Run the program on one sample.
 
         Args:
-            inputs: arrays of the shapes and types that the binary says.
+            inputs: arrays of the shapes and types that the binary says; bfloat16 for its bits.
 
         Returns:
             The outputs.
@@ -134,7 +135,8 @@ class Program:
         if len(inputs) != len(shapes):
             raise UserError(f"the program has {len(shapes)} inputs, got {len(inputs)}", where=where)
         for number, (array, shape, kind) in enumerate(zip(inputs, shapes, self.binary.input_types, strict=True)):
-            if array.shape != shape or array.dtype != kind:
+            is_bits = array.dtype == BFLOAT16 and kind.itemsize == BFLOAT16.itemsize
+            if array.shape != shape or not (array.dtype == kind or is_bits):
                 raise UserError(
                     f"input {number} must be {kind} of shape {list(shape)}, got {array.dtype} of {list(array.shape)}",
                     where=where,

@@ -63,6 +63,8 @@ class Multiply:
     accumulate: bool
     zero_points: tuple[int, int] = (0, 0)
     """Subtracted from values and from weights."""
+    is_float: bool = False
+    """Whether values and weights are bfloat16."""
 
     @property
     def positions(self) -> int:
@@ -222,16 +224,76 @@ class Normalize:
     clamp: Clamp
 
 
+@dataclass(frozen=True)
+class FloatSums:
+    """`vector.float_sums`; `biases` has the bytes of a float32 for each channel."""
+
+    accumulator: int
+    window: Grid
+    biases: Lattice
+    output: Lattice
+    clamp: Clamp
+
+
+@dataclass(frozen=True)
+class FloatDepthwise:
+    """`vector.float_depthwise`; `weights` has dimensions tap, channel."""
+
+    read: WindowRead
+    weights: Lattice
+    biases: Lattice
+    output: Lattice
+    clamp: Clamp
+
+
+@dataclass(frozen=True)
+class FloatPool:
+    """`vector.float_pool`."""
+
+    function: str
+    divisor: int
+    read: WindowRead
+    output: Lattice
+    clamp: Clamp
+
+
+@dataclass(frozen=True)
+class FloatCombine:
+    """`vector.float_combine`; `second` has the dimensions of `output`."""
+
+    function: str
+    read: WindowRead
+    second: Lattice
+    output: Lattice
+    clamp: Clamp
+
+
+@dataclass(frozen=True)
+class FloatMap:
+    """`vector.float_map`."""
+
+    function: str
+    alpha: float
+    beta: float
+    read: WindowRead
+    output: Lattice
+    clamp: Clamp
+
+
 RowWork = Transpose | Softmax | Normalize
 """What makes a result of more than one element of a row, so that it cannot take the place of its operand."""
 
-VectorWork = Requantize | Depthwise | Pool | Elementwise | Convert | Lookup | Interpolate | RowWork
+FloatWork = FloatSums | FloatDepthwise | FloatPool | FloatCombine | FloatMap
+AccumulatorWork = Requantize | FloatSums
+TappedWork = Depthwise | Pool | FloatDepthwise | FloatPool
+BinaryWork = Elementwise | FloatCombine
+VectorWork = Requantize | Depthwise | Pool | Elementwise | Convert | Lookup | Interpolate | RowWork | FloatWork
 Work = Transfer | Multiply | VectorWork
 
 
 def window_read_of(work: Work | None) -> WindowRead | None:
     """Return the feature map read of an instruction that has one."""
-    if work is None or isinstance(work, Transfer | Requantize):
+    if work is None or isinstance(work, Transfer | AccumulatorWork):
         return None
     return work.read
 
