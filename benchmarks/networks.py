@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from xdsl.dialects import func
@@ -91,6 +91,9 @@ class _Region:
         pads = (1, 1, 0, 0)
         return self.add(name, nn.MaxPool2dOp(source, result, kernel=(3, 3), strides=(2, 2), pads=pads))
 
+    def channels(self, value: SSAValue) -> int:
+        return _shape(value)[-1]
+
     def module(self, result: SSAValue, target: str) -> ModuleOp:
         self.block.add_op(func.ReturnOp(result))
         kinds: tuple[Sequence[Any], Sequence[Any]] = list(self.block.arg_types), [result.type]
@@ -108,12 +111,55 @@ def _shape(value: SSAValue) -> tuple[int, ...]:
     return tuple(nn.tensor_of(value).get_shape())
 
 
-def resnet50(target: str, size: int = 224, classes: int = 1000) -> ModuleOp:
-    """ResNet50 for an image of `size` x `size`."""
-    b = _Region()
+class Builder(Protocol):
+    """What the networks are described to: images in and out, `clamp` being the activation behind a layer."""
+
+    def input(self, *shape: int) -> Any:
+        """The image, of shape `N, H, W, C`."""
+        ...
+
+    def conv2d(
+        self,
+        name: str,
+        source: Any,
+        outputs: int,
+        kernel: int = 1,
+        stride: int = 1,
+        *,
+        groups: int = 1,
+        clamp: nn.ClampAttr | None = None,
+    ) -> Any:
+        """A convolution that keeps the size of images but for its stride."""
+        ...
+
+    def sum(self, name: str, lhs: Any, rhs: Any, clamp: nn.ClampAttr | None = None) -> Any:
+        """The sum of two images."""
+        ...
+
+    def max_pool(self, name: str, source: Any) -> Any:
+        """The largest of 3x3 elements, at every second row and column."""
+        ...
+
+    def mean(self, name: str, source: Any) -> Any:
+        """The mean of an image, without its rows and columns."""
+        ...
+
+    def dense(self, name: str, source: Any, outputs: int) -> Any:
+        """A dense layer."""
+        ...
+
+    def channels(self, value: Any) -> int:
+        """How many channels a value has."""
+        ...
+
+
+def build_resnet50(
+    b: Builder, size: int = 224, classes: int = 1000, blocks_of_stages: Sequence[int] = (3, 4, 6, 3)
+) -> Any:
+    """Describe ResNet50, or one of other depth, for an image of `size` x `size`; returns its result."""
     value = b.conv2d("stem", b.input(1, size, size, 3), 64, 7, 2, clamp=_RELU)
     value = b.max_pool("pool", value)
-    for stage, (blocks, width) in enumerate(((3, 64), (4, 128), (6, 256), (3, 512))):
+    for stage, (blocks, width) in enumerate(zip(blocks_of_stages, (64, 128, 256, 512), strict=True)):
         for block in range(blocks):
             name = f"stage{stage + 1}.{block}"
             stride = 2 if stage and not block else 1
@@ -124,12 +170,11 @@ def resnet50(target: str, size: int = 224, classes: int = 1000) -> ModuleOp:
             inner = b.conv2d(f"{name}.conv", inner, width, 3, stride, clamp=_RELU)
             inner = b.conv2d(f"{name}.expand", inner, 4 * width)
             value = b.sum(f"{name}.add", inner, short, _RELU)
-    return b.module(b.dense("classifier", b.mean("mean", value), classes), target)
+    return b.dense("classifier", b.mean("mean", value), classes)
 
 
-def mobilenet_v2(target: str, size: int = 224, classes: int = 1000) -> ModuleOp:
-    """MobileNetV2 for an image of `size` x `size`."""
-    b = _Region()
+def build_mobilenet_v2(b: Builder, size: int = 224, classes: int = 1000) -> Any:
+    """Describe MobileNetV2 for an image of `size` x `size`; returns its result."""
     value = b.conv2d("stem", b.input(1, size, size, 3), 32, 3, 2, clamp=_RELU6)
     number = 0
     for factor, channels, repeats, first_stride in (
@@ -143,14 +188,30 @@ def mobilenet_v2(target: str, size: int = 224, classes: int = 1000) -> ModuleOp:
     ):
         for repeat in range(repeats):
             stride, source, name = (1 if repeat else first_stride), value, f"block{number}"
-            wide = _shape(source)[3] * factor
+            wide = b.channels(source) * factor
             inner = b.conv2d(f"{name}.expand", source, wide, clamp=_RELU6) if factor > 1 else source
             inner = b.conv2d(f"{name}.depthwise", inner, wide, 3, stride, groups=wide, clamp=_RELU6)
             inner = b.conv2d(f"{name}.project", inner, channels)
             value = b.sum(f"{name}.add", inner, source) if repeat else inner
             number += 1
     value = b.conv2d("last", value, 1280, clamp=_RELU6)
-    return b.module(b.dense("classifier", b.mean("mean", value), classes), target)
+    return b.dense("classifier", b.mean("mean", value), classes)
+
+
+DESCRIPTIONS: dict[str, Callable[[Builder], Any]] = {"resnet50": build_resnet50, "mobilenet_v2": build_mobilenet_v2}
+"""By name: describes the network to a builder and returns its result."""
+
+
+def resnet50(target: str, size: int = 224, classes: int = 1000) -> ModuleOp:
+    """ResNet50 for an image of `size` x `size`."""
+    b = _Region()
+    return b.module(build_resnet50(b, size, classes), target)
+
+
+def mobilenet_v2(target: str, size: int = 224, classes: int = 1000) -> ModuleOp:
+    """MobileNetV2 for an image of `size` x `size`."""
+    b = _Region()
+    return b.module(build_mobilenet_v2(b, size, classes), target)
 
 
 NETWORKS: dict[str, Callable[[str], ModuleOp]] = {"resnet50": resnet50, "mobilenet_v2": mobilenet_v2}
