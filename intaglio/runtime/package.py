@@ -141,6 +141,8 @@ def package_bytes(package: Package) -> bytes:
             {
                 "name": region.name,
                 "arena_bytes": region.arena_bytes,
+                "scratchpad_bytes": region.scratchpad_bytes,
+                "scratchpad_live_bytes": region.scratchpad_live_bytes,
                 "inputs": region.inputs,
                 "outputs": region.outputs,
                 "element_bytes": region.element_bytes,
@@ -381,6 +383,8 @@ def _region(fields: _Fields, members: Mapping[str, bytes]) -> ProgramBinary:
         debug=tuple(None if index < 0 else cast("str", names[index]) for index in indices),
         target=fields.text("target"),
         element_bytes=fields.integers("element_bytes", least=1),
+        scratchpad_bytes=fields.integer("scratchpad_bytes"),
+        scratchpad_live_bytes=fields.integer("scratchpad_live_bytes"),
     )
     tensors = len(program.inputs) + len(program.outputs)
     if len(program.element_bytes) not in (0, tensors) or not set(program.element_bytes) <= {1, 2}:

@@ -28,6 +28,8 @@ class ProgramBinary:
         debug: for each word the ONNX name it comes from, or None.
         target: name of the accelerator it was compiled for.
         element_bytes: for each input, then each output, 1 for int8 or 2 for int16; by default all are int8.
+        scratchpad_bytes: how many bytes of the scratchpad the allocator used; 0 where none had to.
+        scratchpad_live_bytes: most bytes that are live at once, which no allocation can go below.
     """
 
     name: str
@@ -39,6 +41,8 @@ class ProgramBinary:
     debug: tuple[str | None, ...]
     target: str
     element_bytes: tuple[int, ...] = ()
+    scratchpad_bytes: int = 0
+    scratchpad_live_bytes: int = 0
 
     @property
     def input_types(self) -> tuple[np.dtype[Any], ...]:

@@ -31,6 +31,7 @@ def summary(package: Package) -> Report:
         },
         "instructions": sum(region.instructions for region in package.regions),
         "constant_bytes": sum(len(region.constants) for region in package.regions),
+        "scratchpad": scratchpad_of(package),
         "host_operations": dict(sorted(Counter(str(place.operation) for place in host).items())),
     }
 
@@ -40,6 +41,23 @@ def _boundaries(report: Report) -> str:
         return "none"
     cost = f"{report['cycles']:,} cycles with launches and casts"
     return f"{report['tensors']:,} tensors of {report['bytes']:,} bytes, {cost}"
+
+
+def scratchpad_of(package: Package) -> Report:
+    """For each region the bytes of the scratchpad that it uses, and that are live at once at most."""
+    return {
+        region.name: {"bytes": region.scratchpad_bytes, "live_bytes": region.scratchpad_live_bytes}
+        for region in package.regions
+    }
+
+
+def scratchpad_text(regions: Report) -> str:
+    """The region that uses the most, beside the least that any allocation takes."""
+    if not regions:
+        return "not used"
+    largest = max(regions.values(), key=lambda region: region["bytes"])
+    used, live = largest["bytes"], largest["live_bytes"]
+    return f"{used:,} bytes, of which {live:,} are live at once: {used / max(live, 1) - 1:.1%} above the lower bound"
 
 
 def print_summary(report: Report) -> None:
@@ -53,6 +71,7 @@ def print_summary(report: Report) -> None:
         ("boundaries", _boundaries(report["boundaries"])),
         ("instructions", f"{report['instructions']:,}"),
         ("constants", f"{report['constant_bytes']:,} bytes"),
+        ("scratchpad", scratchpad_text(report["scratchpad"])),
         ("on the host", on_host or "nothing"),
     ]
     print_table(None, ("", ""), rows)
@@ -95,6 +114,8 @@ def _region(session: Session, index: int) -> Report:
         "instructions": region.instructions,
         "constant_bytes": len(region.constants),
         "arena_bytes": region.arena_bytes,
+        "scratchpad_bytes": region.scratchpad_bytes,
+        "scratchpad_live_bytes": region.scratchpad_live_bytes,
         "cycles": profile.cycles,
         "mac_utilization": profile.mac_utilization,
         "dram_bytes": sum(profile.dram_bytes.values()),

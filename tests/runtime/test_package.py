@@ -37,6 +37,8 @@ REGION = ProgramBinary(
     outputs=((1, 4),),
     debug=("stem/Conv: 日本",),
     target="gen1",
+    scratchpad_bytes=192,
+    scratchpad_live_bytes=128,
 )
 PACKAGE = Package(
     model="net",

@@ -26,7 +26,8 @@ def test_compile_run_profile_and_inspect(files: Files) -> None:
     assert scores.shape == (3, 1, 4)
     assert scores.dtype == np.float32
     np.testing.assert_allclose(scores.sum(axis=-1), 1, rtol=1e-6)
-    assert "stem/Conv" in files.succeed("profile", files.package)
+    shown = files.succeed("profile", files.package)
+    assert "stem/Conv" in shown and "above the lower bound" in shown
     shown = files.succeed("inspect", files.package, "--placement", "--disassemble")
     for expected in ("region_0", "head/Softmax", "matrix.multiply", "; stem/Conv", "x86-64-v3"):
         assert expected in shown
@@ -59,6 +60,9 @@ def test_json_is_one_object_and_nothing_else(files: Files) -> None:
     ):
         assert isinstance(profile[key], kind), key
     assert profile["instructions"] == report["instructions"]
+    (scratchpad,) = profile["scratchpad"].values()
+    assert profile["scratchpad"] == report["scratchpad"]
+    assert 0 < scratchpad["live_bytes"] <= scratchpad["bytes"] <= 1.05 * scratchpad["live_bytes"]
     assert profile["cycles"] == sum(layer["cycles"] for layer in profile["layers"])
     shown = json.loads(files.succeed("inspect", files.package, "--json", "--placement"))
     assert shown["cycles"] == profile["cycles"]

@@ -29,19 +29,21 @@ def command(package: str, table: str | None, timeline: str | None, picture: str 
     """
     from intaglio.files import check_output
     from intaglio.runtime.session import Session
-    from intaglio.tools.package_report import print_profile
+    from intaglio.tools.package_report import print_profile, scratchpad_of, scratchpad_text
 
     for path in (table, timeline, picture):
         if path is not None:
             check_output(path)
     session = Session(package)
     profile = session.profile()
+    scratchpad = scratchpad_of(session.package)
     files = _write(session.programs, table, timeline, picture)
     if not wants_json():
         print_profile(profile)
+        click.echo(f"scratchpad: {scratchpad_text(scratchpad)}")
         for path in files:
             click.echo(f"wrote {path}")
-    return {**profile.to_dict(), "files": files}
+    return {**profile.to_dict(), "scratchpad": scratchpad, "files": files}
 
 
 def _write(programs: Sequence[Program], table: str | None, timeline: str | None, picture: str | None) -> list[str]:
