@@ -184,7 +184,7 @@ def choose_mixed_precision(
     }
     journal = Journal(results_dir, about, clean_start=clean_start)
     try:
-        evaluations = Evaluations(evaluate, journal, watch=watch)
+        evaluations = Evaluations(evaluate, journal, watch=watch, stops_early=False)
         goal: float | None = None
         if allowed_accuracy_drop is not None:
             known = journal.find("float", "") or journal.record(

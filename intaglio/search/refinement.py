@@ -16,8 +16,9 @@ from intaglio.precision import Precision
 from intaglio.search.evaluations import Evaluations
 from intaglio.search.problem import Choice, Float64Array, Problem
 
-_PLAUSIBLE = 2.0
-"""Times the estimated noise of a good choice, beyond which another is hardly good: the estimate is not the score."""
+_PLAUSIBLE = 1.5
+"""Times the estimated noise of the noisiest good choice, beyond which another is hardly good: the estimate is not the
+score."""
 
 
 def dropped(
@@ -175,20 +176,24 @@ def best_of_all(
         choices = [problem.with_group(other, group, index) for other in choices for index in indices]
     costs = {other: problem.cost(other) for other in choices}
     estimates = {other: float(noise[everyone, other].sum()) for other in choices}
-    loudest = np.inf if limit is None else _PLAUSIBLE * float(noise[everyone, choice].sum())
+    loudest = float(noise[everyone, choice].sum())
     most = problem.cost(choice) - least
-    waiting = [other for other in choices if costs[other] < most and estimates[other] <= loudest]
+    waiting = [other for other in choices if costs[other] < most]
     left = len(waiting) if limit is None else min(limit, len(waiting))
     evaluations.begin("all choices", left)
     failed: list[Choice] = []
     for candidate in sorted(waiting, key=lambda other: (estimates[other], costs[other], other)):
         if not left or costs[candidate] >= most:
             continue
-        if limit is not None and any(_is_narrower(problem, candidate, other) for other in failed):
-            continue
+        if limit is not None:
+            if estimates[candidate] > _PLAUSIBLE * loudest:
+                break
+            if any(_is_narrower(problem, candidate, other) for other in failed):
+                continue
         left -= 1
         if evaluations.score(candidate, target) >= target:
             choice, most = candidate, costs[candidate] - least
+            loudest = max(loudest, estimates[candidate])
             evaluations.say(f"of all choices one has a cost of {costs[candidate]:.6g}")
         else:
             failed.append(candidate)

@@ -140,6 +140,10 @@ def test_the_first_good_choice_is_found_from_below(
     assert first_good_from_below(path, asked, 1.0, 20) == first
     assert problem.widest() == path[-1] and asked.carried_out["score"] <= 12
     assert first_good_from_below(path, asked, 2.0, 20) is None
+    # Where evaluations cannot stop early it is binary search.
+    asked = evaluations(asked.evaluate, about={"in full": first}, stops_early=False)
+    assert first_good_from_below(path, asked, 1.0, 20) == first
+    assert asked.carried_out["score"] <= 7
 
 
 def test_a_choice_narrower_than_one_that_fails_is_not_tried_under_a_limit(
