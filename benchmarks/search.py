@@ -39,7 +39,7 @@ from intaglio.params import CalibrationMethod, QuantizationParams, default_quant
 from intaglio.precision import Precision
 from intaglio.search.along_path import ALGORITHMS, Algorithm
 from intaglio.search.costs import bit_operation_problem, relative_bit_operations
-from intaglio.search.engine import SearchOptions, search
+from intaglio.search.engine import SearchOptions
 from intaglio.search.evaluations import Evaluations, Outcome, Task
 from intaglio.search.groups import quantizer_groups
 from intaglio.search.journal import Journal
@@ -52,7 +52,7 @@ from intaglio.search.mixed_precision import (
     run_search,
 )
 from intaglio.search.network import NetworkEvaluator
-from intaglio.search.problem import Choice, Problem, key_of
+from intaglio.search.problem import Problem, key_of
 from intaglio.search.sensitivity import Proxy, sensitivities
 from intaglio.search.study import Study, analysis_samples, gathered
 
@@ -262,45 +262,41 @@ class ZooSearch:
         }
 
 
-def exhaustive(evaluator: Any, problem: Problem, target: float, report: Callable[[str], None]) -> dict[str, Any]:
-    """The search against trying every choice, where only the 8 most sensitive groups may be other than narrow.
+def exhaustive(
+    evaluator: Any, problem: Problem, target: float, most: float, report: Callable[[str], None]
+) -> dict[str, Any]:
+    """The cheapest good choice of all where only the 8 most sensitive groups may be other than narrow.
 
     Choices are tried from the fewest bit operations up to those of what the search has found.
+
+    Args:
+        evaluator: carries evaluations out.
+        problem: groups and costs.
+        target: the score to reach.
+        most: relative bit operations of what the search has found.
+        report: takes messages about progress.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        with closing(Journal(Path(folder) / "all", {})) as journal:
-            noise = sensitivities(problem, Evaluations(evaluator, journal))
-        free = np.argsort(-noise.max(1), kind="stable")[:MOST_EXHAUSTIVE].tolist()
-        narrow = problem.cheapest()
-        allowed = np.zeros_like(problem.allowed)
-        allowed[np.arange(len(narrow)), narrow] = True
-        allowed[free] = problem.allowed[free]
-        restricted = replace(problem, allowed=allowed)
-        with closing(Journal(Path(folder) / "free", {})) as journal:
-            found = search(restricted, Evaluations(evaluator, journal), SearchOptions(target=target)).best
-    assert found is not None
-
-    def bitops(choice: Choice) -> float:
-        return relative_bit_operations(problem, choice)
-
-    choices = [narrow]
+    with tempfile.TemporaryDirectory() as folder, closing(Journal(Path(folder), {})) as journal:
+        noise = sensitivities(problem, Evaluations(evaluator, journal))
+    free = np.argsort(-noise.max(1), kind="stable")[:MOST_EXHAUSTIVE].tolist()
+    choices = [problem.cheapest()]
     for group in free:
-        indices = np.flatnonzero(allowed[group]).tolist()
+        indices = np.flatnonzero(problem.allowed[group]).tolist()
         choices = [problem.with_group(choice, group, index) for choice in choices for index in indices]
-    cheaper = sorted((bitops(choice), choice) for choice in choices if bitops(choice) < bitops(found.choice))
-    best = bitops(found.choice)
-    for count, (cost, choice) in enumerate(cheaper):
+    waiting = sorted(
+        (bitops, choice) for choice in choices if (bitops := relative_bit_operations(problem, choice)) <= most
+    )
+    best: float | None = None
+    for count, (bitops, choice) in enumerate(waiting):
         if count % 50 == 0:
-            report(f"exhaustive, target {target:.4f}: {count} of {len(cheaper)} choices tried, up to {cost:.4f}")
+            report(f"exhaustive, target {target:.4f}: {count} of {len(waiting)} choices tried, up to {bitops:.4f}")
         if evaluator(Task("score", choice, target)).value >= target:
-            best = cost
+            best = bitops
             break
     return {
         "groups": [problem.groups.groups[group].name for group in free],
-        "search": bitops(found.choice),
-        "search_score": found.score,
         "optimum": best,
-        "cheaper": len(cheaper),
+        "choices": len(waiting),
     }
 
 
@@ -361,7 +357,9 @@ def zoo_rows(
                 rows[-1]["single"].append(searched.found(f"{algorithm} by {proxy}", options))
                 report(f"{name}: target {target:.4f}: {rows[-1]['single'][-1]}")
             if name == EXHAUSTIVE:
-                rows[-1]["exhaustive"] = exhaustive(evaluator, problem, target, report)
+                rows[-1]["exhaustive"] = exhaustive(
+                    evaluator, problem, target, rows[-1]["exact"]["relative_bitops"], report
+                )
                 report(f"{name}: target {target:.4f}: {rows[-1]['exhaustive']}")
         journal.close()
     return rows
