@@ -15,8 +15,18 @@ from intaglio.interpreter.isa import ACCUMULATOR_ROWS, LANES, Machine, Operands
 from intaglio.interpreter.registry import rule
 from intaglio.interpreter.values import Array
 from intaglio.numerics.bfloat16 import floats_of
-from intaglio.numerics.float_lanes import COMBINATIONS, FUNCTIONS, POOLINGS, clamped, mapped, single
+from intaglio.numerics.float_lanes import (
+    COMBINATIONS,
+    FUNCTIONS,
+    POOLINGS,
+    clamped,
+    mapped,
+    normalized,
+    single,
+    softmax,
+)
 from intaglio.targets.instruction_format import BIAS_BYTES
+from intaglio.targets.instructions import AFFINE_BYTES
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -45,6 +55,8 @@ class FloatMachine(Machine):
             "vector.float_pool": self._float_pool,
             "vector.float_combine": self._float_combine,
             "vector.float_map": self._float_map,
+            "vector.float_softmax": self._float_softmax,
+            "vector.float_normalize": self._float_normalize,
         }
         self._instructions.update(instructions)
 
@@ -127,3 +139,16 @@ class FloatMachine(Machine):
         for _, oy, ox in self._positions("vector"):
             bits = self._value("vector", operands, oy, ox, operands["channels"])
             self._write_floats(oy, ox, floats_of(mapped(function, bits, alpha, beta)))
+
+    def _float_softmax(self, operands: Operands) -> None:
+        for _, oy, ox in self._positions("vector"):
+            self._write_floats(oy, ox, softmax(self._floats("vector", operands, oy, ox, operands["channels"])))
+
+    def _float_normalize(self, operands: Operands) -> None:
+        settings, channels = self._get("vector.normalization"), operands["channels"]
+        stored = self._bytes(settings["base"], AFFINE_BYTES * channels)
+        factors, offsets = np.frombuffer(stored.tobytes(), "<f4").reshape(-1, 2).T
+        epsilon, around_mean = single(settings["epsilon"]), bool(settings["around_mean"])
+        for _, oy, ox in self._positions("vector"):
+            row = self._floats("vector", operands, oy, ox, channels)
+            self._write_floats(oy, ox, normalized(row, factors, offsets, epsilon, around_mean=around_mean))

@@ -9,8 +9,9 @@ from intaglio.dialects import npu
 from intaglio.interpreter.npu import Machine, positions, task
 from intaglio.interpreter.values import Array
 from intaglio.numerics.bfloat16 import floats_of
-from intaglio.numerics.float_lanes import COMBINATIONS, POOLINGS, clamped, mapped
+from intaglio.numerics.float_lanes import COMBINATIONS, POOLINGS, clamped, mapped, normalized, softmax
 from intaglio.targets.instruction_format import BIAS_BYTES
+from intaglio.targets.instructions import AFFINE_BYTES
 
 MINUS_INFINITY = -128
 """The bits 0xFF80."""
@@ -98,3 +99,21 @@ def float_map(machine: Machine, op: npu.FloatMapOp) -> None:
     alpha, beta = (float(np.float32(number.value.data)) for number in (op.alpha, op.beta))
     bits = mapped(op.function.data, under_taps(machine, op)[:, :, 0], alpha, beta)
     write(machine, op.output, op.placement.data, op.bounds.data, floats_of(bits))
+
+
+@task(npu.FloatSoftmaxOp)
+def float_softmax(machine: Machine, op: npu.FloatSoftmaxOp) -> None:
+    """Softmax over the channels of each position."""
+    results = softmax(floats_of(under_taps(machine, op)[:, :, 0]))
+    write(machine, op.output, op.placement.data, op.bounds.data, results)
+
+
+@task(npu.FloatNormalizeOp)
+def float_normalize(machine: Machine, op: npu.FloatNormalizeOp) -> None:
+    """Over the deviation, times a factor plus an offset for each channel."""
+    first, channels = op.factors_offset.value.data, op.channels.value.data
+    records = machine.buffers[op.factors][first : first + AFFINE_BYTES * channels].copy().view("<f4").reshape(-1, 2)
+    rows = floats_of(under_taps(machine, op)[:, :, 0])
+    around_mean = op.around_mean is not None
+    results = normalized(rows, records[:, 0], records[:, 1], op.epsilon.value.data, around_mean=around_mean)
+    write(machine, op.output, op.placement.data, op.bounds.data, results)

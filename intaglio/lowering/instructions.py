@@ -291,6 +291,18 @@ def _float_map(task: npu.FloatMapOp, places: Places) -> Items:
     yield Execution("vector.float_map", (*_executed("float_map", task).values, number))
 
 
+def _float_softmax(task: npu.FloatSoftmaxOp, places: Places) -> Items:
+    yield from _map_task(task, task.bounds.data, places)
+    yield _executed("float_softmax", task)
+
+
+def _float_normalize(task: npu.FloatNormalizeOp, places: Places) -> Items:
+    yield from _map_task(task, task.bounds.data, places)
+    base, epsilon = places[task.factors][1] + _number(task.factors_offset), single_bits(task.epsilon.value.data)
+    yield Setting("vector.normalization", (base, int(task.around_mean is not None), epsilon))
+    yield _executed("float_normalize", task)
+
+
 _LOWERINGS: dict[type[npu.TaskOp], Callable[[Any, Places], Items]] = {
     npu.LoadOp: _transfer,
     npu.StoreOp: _transfer,
@@ -316,4 +328,6 @@ _LOWERINGS: dict[type[npu.TaskOp], Callable[[Any, Places], Items]] = {
     npu.FloatPoolOp: _float_pool,
     npu.FloatCombineOp: _float_combine,
     npu.FloatMapOp: _float_map,
+    npu.FloatSoftmaxOp: _float_softmax,
+    npu.FloatNormalizeOp: _float_normalize,
 }

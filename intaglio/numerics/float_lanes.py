@@ -109,6 +109,39 @@ def accumulated(sums: npt.NDArray[Any], values: npt.NDArray[Any], weights: npt.N
     return total.astype(np.float32)
 
 
+def _row_sum(rows: npt.NDArray[Any]) -> FloatArray:
+    """The sum of each row as one number, rounded to float32."""
+    return rows.astype(np.float64).sum(axis=-1, keepdims=True).astype(np.float32)
+
+
+def softmax(rows: FloatArray) -> FloatArray:
+    """Exponentials of the distances from the largest element of a row, over their sum."""
+    with np.errstate(all="ignore"):
+        distances = rows - rows.max(axis=-1, keepdims=True)
+        exponentials = np.exp(distances.astype(np.float64)).astype(np.float32)
+        return exponentials / _row_sum(exponentials)
+
+
+def normalized(
+    rows: FloatArray, factors: FloatArray, offsets: FloatArray, epsilon: float, *, around_mean: bool
+) -> FloatArray:
+    """Elements of a row, less their mean, over the root of their mean square, times factors plus offsets.
+
+    Args:
+        rows: `[..., channels]`.
+        factors: of the channels.
+        offsets: of the channels.
+        epsilon: added to the mean square, as a float32.
+        around_mean: whether the mean is subtracted first.
+    """
+    count = np.float32(rows.shape[-1])
+    with np.errstate(all="ignore"):
+        distances = rows - _row_sum(rows) / count if around_mean else rows
+        mean_square = _row_sum(distances.astype(np.float64) ** 2) / count
+        roots = np.sqrt(mean_square + np.float32(epsilon))
+        return distances / roots * factors + offsets
+
+
 def clamped(values: npt.NDArray[Any], low: int, high: int) -> Int16Array:
     """The bits of values rounded to bfloat16, limited to the values of two ordinals; what is not a number stays so."""
     with np.errstate(over="ignore", invalid="ignore"):

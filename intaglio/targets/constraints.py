@@ -62,6 +62,9 @@ IN_BFLOAT16: tuple[type[Operation], ...] = (
     nn.ReduceMeanOp,
     nn.ReduceMaxOp,
     nn.ReduceMinOp,
+    *NORMALIZATIONS,
+    nn.MatmulOp,
+    nn.DivOp,
     nn.ReshapeOp,
     *MOVEMENT,
 )
@@ -175,7 +178,7 @@ def _element_bytes(value: SSAValue) -> int:
 @_constraint()
 def known_operation(op: Operation, target: Target) -> str | None:
     """Operations are of the kinds that the accelerator executes."""
-    return None if isinstance(op, SUPPORTED) else op.name
+    return None if isinstance(op, SUPPORTED) or (isinstance(op, IN_BFLOAT16) and is_bfloat16(op)) else op.name
 
 
 def _stored_bits(value: SSAValue) -> int | None:
@@ -203,7 +206,7 @@ def integer_activations(op: Operation, target: Target) -> str | None:
 
 @_constraint()
 def bfloat16_operation(op: Operation, target: Target) -> str | None:
-    """Operations on bfloat16 are convolutions, dense layers, elementwise, functions, pooling, reductions, movement."""
+    """Operations on bfloat16 are those below, without roots of sums of squares and bilinear resizing."""
     if not is_bfloat16(op):
         return None
     if isinstance(op, nn.ResizeOp) and not is_movement(op):
@@ -268,14 +271,14 @@ def dimensions(op: Operation, target: Target) -> str | None:
     return None
 
 
-@_constraint(*BINARY, nn.ActivationOp, quant.RequantizeOp)
+@_constraint(*BINARY, nn.DivOp, nn.ActivationOp, quant.RequantizeOp)
 def rank(op: Operation, target: Target) -> str | None:
     """Elementwise operands have at most 4 dimensions."""
     largest = max(len(_shape(value)) for value in op.operands)
     return None if largest <= 4 else f"rank {largest}"
 
 
-@_constraint(nn.Conv2dOp, nn.PoolOp, nn.ResizeOp, *BINARY, nn.ActivationOp, quant.RequantizeOp)
+@_constraint(nn.Conv2dOp, nn.PoolOp, nn.ResizeOp, *BINARY, nn.DivOp, nn.ActivationOp, quant.RequantizeOp)
 def row_size(op: Operation, target: Target) -> str | None:
     """A row of a feature map, its width with padding times its channels, has at most 1048575 bytes."""
     if is_movement(op):
@@ -371,12 +374,12 @@ def reduced_elements(op: Operation, target: Target) -> str | None:
     return None if count <= most else f"{count}"
 
 
-@_constraint(*BINARY)
+@_constraint(*BINARY, nn.DivOp)
 def broadcast(op: Operation, target: Target) -> str | None:
-    """One operand of two has the result's shape, in a subtraction the first one."""
-    assert isinstance(op, BINARY)
+    """One operand of two has the result's shape, in a subtraction or division the first one."""
+    assert isinstance(op, (*BINARY, nn.DivOp))
     lhs, rhs, result = _shape(op.lhs), _shape(op.rhs), _shape(op.result)
-    if lhs == result or (rhs == result and not isinstance(op, nn.SubOp)):
+    if lhs == result or (rhs == result and not isinstance(op, nn.SubOp | nn.DivOp)):
         return None
     return f"{list(lhs)} and {list(rhs)} for {list(result)}"
 

@@ -26,14 +26,17 @@ _CYCLES_PER_RESULT = {
     "normalize": 7,
     "float_sums": 1,
     "float_combine": 2,
+    "float_divide": 10,
     "float_map": 8,
+    "float_softmax": 13,
+    "float_normalize": 7,
 }
-_BINARY = ("multiply", "add", "subtract", "minimum", "maximum", "float_combine")
+_BINARY = ("multiply", "add", "subtract", "minimum", "maximum", "float_combine", "float_divide")
 _TAPPED = ("max", "sum", "root", "depthwise", "float_pool", "float_depthwise")
 _DEPTHWISE = ("depthwise", "float_depthwise")
 _OF_ACCUMULATORS = ("requantize", "float_sums")
 
-_READ_AGAIN = {"softmax": 3, "normalize": 2}
+_READ_AGAIN = {"softmax": 3, "normalize": 2, "float_softmax": 3, "float_normalize": 3}
 """How often an instruction reads a row: once for each thing that it finds out about it, and for the result."""
 
 _SQUARE_ROOT_CYCLES = 12
@@ -42,7 +45,7 @@ _SQUARE_ROOT_CYCLES = 12
 _SECOND_TABLE_CYCLES = 2
 """For the exponential of a difference of two bytes: the other table's entry, and the product."""
 
-_ROOT_CYCLES = {"softmax": 10, "normalize": 20}
+_ROOT_CYCLES = {"softmax": 10, "normalize": 20, "float_softmax": 10, "float_normalize": 20}
 """For the reciprocal (or reciprocal root) of up to D positions: the zeros counted, the table, two iterations."""
 
 
@@ -214,7 +217,8 @@ def vector_cost(
         work += math.ceil(positions / target.array_size) * at_once
         affine = AFFINE_BYTES if elements.output == 1 else WIDE_AFFINE_BYTES
         exponentials = elements.input * EXPONENTIAL_BYTES // target.array_size
-        lines += groups * affine if kind == "normalize" else exponentials
+        tables = {"normalize": groups * affine, "softmax": exponentials, "float_normalize": groups * AFFINE_BYTES}
+        lines += tables.get(kind, 0)
     return Cost(
         setup_cycles=target.vector_start_cycles,
         work_cycles=work,

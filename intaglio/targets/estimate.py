@@ -29,7 +29,7 @@ from xdsl.utils.hints import isa
 from intaglio.dialects import nn, quant
 from intaglio.ir.locations import name_of
 from intaglio.precision import Precision
-from intaglio.targets.constraints import LINEAR, NORMALIZATIONS, REDUCTIONS, SUPPORTED
+from intaglio.targets.constraints import IN_BFLOAT16, LINEAR, NORMALIZATIONS, REDUCTIONS, SUPPORTED
 from intaglio.targets.costs import ElementBytes, multiply_cost, vector_cost
 from intaglio.targets.instruction_format import BIAS_BYTES
 from intaglio.targets.instructions import PARAMETER_BYTES, WIDE_PARAMETER_BYTES
@@ -47,6 +47,7 @@ _ELEMENTWISE: Mapping[type[Operation], str] = {
     nn.AddOp: "add",
     nn.SubOp: "subtract",
     nn.MulOp: "multiply",
+    nn.DivOp: "float_divide",
     nn.MinimumOp: "minimum",
     nn.MaximumOp: "maximum",
     nn.ReluOp: "convert",
@@ -127,9 +128,13 @@ def supported_precisions(op: Operation, target: Target) -> tuple[Precision, ...]
         op: an operation of the `nn` dialect, quantized or not yet.
         target: the accelerator.
     """
-    if not isinstance(op, SUPPORTED):
+    if not isinstance(op, (*SUPPORTED, *IN_BFLOAT16)):
         return ()
     offered = [Precision.parse(text) for text in target.precisions]
+    if not isinstance(op, IN_BFLOAT16):
+        offered = [precision for precision in offered if not precision.is_bfloat16]
+    if not isinstance(op, SUPPORTED):
+        offered = [precision for precision in offered if precision.is_bfloat16]
     if isinstance(op, LINEAR):
         return tuple(offered)
     # Without weights, their width makes no difference: one precision for each width of activations.

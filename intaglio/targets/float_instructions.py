@@ -75,4 +75,20 @@ FLOAT_INSTRUCTIONS: tuple[Instruction, ...] = (
         (CHANNELS, *ORIGIN, _function(6, FUNCTIONS)),
         uses=vector_states("input", "coefficients"),
     ),
+    Instruction(
+        "vector.float_softmax",
+        0x67,
+        Queue.VECTOR,
+        "Softmax of bfloat16 over the channels of each position.",
+        (CHANNELS, *ORIGIN),
+        uses=vector_states("input"),
+    ),
+    Instruction(
+        "vector.float_normalize",
+        0x68,
+        Queue.VECTOR,
+        "Channels of each position, of bfloat16, over their deviation, times a factor plus an offset each.",
+        (CHANNELS, *ORIGIN),
+        uses=vector_states("input", "normalization"),
+    ),
 )

@@ -44,7 +44,15 @@ from intaglio.dialects.npu.elementwise import (
     ScaledSumOp,
     SubtractOp,
 )
-from intaglio.dialects.npu.floats import FloatCombineOp, FloatDepthwiseOp, FloatMapOp, FloatPoolOp, FloatSumsOp
+from intaglio.dialects.npu.floats import (
+    FloatCombineOp,
+    FloatDepthwiseOp,
+    FloatMapOp,
+    FloatNormalizeOp,
+    FloatPoolOp,
+    FloatSoftmaxOp,
+    FloatSumsOp,
+)
 from intaglio.dialects.npu.launch import LaunchOp
 from intaglio.dialects.npu.matrix import AccumulatorTaskOp, MatrixMultiplyOp, RequantizeOp
 from intaglio.dialects.npu.program import AllocateOp, ConstantOp, ProgramOp, in_and_outputs
@@ -85,6 +93,8 @@ Npu = Dialect(
         FloatPoolOp,
         FloatCombineOp,
         FloatMapOp,
+        FloatSoftmaxOp,
+        FloatNormalizeOp,
     ],
     [
         BufferType,
@@ -120,7 +130,9 @@ __all__ = [
     "FloatCombineOp",
     "FloatDepthwiseOp",
     "FloatMapOp",
+    "FloatNormalizeOp",
     "FloatPoolOp",
+    "FloatSoftmaxOp",
     "FloatSumsOp",
     "Grid",
     "GridAttr",

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import cast
 
-from xdsl.dialects.builtin import FloatAttr, StringAttr, f64
+from xdsl.dialects.builtin import FloatAttr, StringAttr, UnitAttr, f64
 from xdsl.ir import Operation
-from xdsl.irdl import irdl_op_definition, operand_def, prop_def
+from xdsl.irdl import irdl_op_definition, operand_def, opt_prop_def, prop_def
 from xdsl.utils.exceptions import VerifyException
 
 from intaglio.dialects.npu.accesses import Access, Intervals, run_interval, tap_weight_intervals
@@ -21,6 +21,7 @@ from intaglio.dialects.npu.tasks import END_FORMAT, MAP_FORMAT, OUTPUT_FORMAT, M
 from intaglio.dialects.npu.types import BufferType
 from intaglio.numerics.float_lanes import COMBINATIONS, FUNCTIONS, POOLINGS
 from intaglio.targets.instruction_format import BIAS_BYTES
+from intaglio.targets.instructions import AFFINE_BYTES
 
 
 def _check_function(op: Operation, known: Collection[str]) -> None:
@@ -264,3 +265,87 @@ class FloatMapOp(MapTaskOp):
         super().verify_()
         # C3
         _check_function(self, FUNCTIONS)
+
+
+@irdl_op_definition
+class FloatSoftmaxOp(MapTaskOp):
+    """Softmax over the channels of each position (`vector.float_softmax`).
+
+    Constraints:
+        C1: input and output are in the scratchpad.
+        C2: all bytes lie in their buffers.
+
+    Example:
+    ```mlir
+    npu.program @p : (tensor<2x4xbf16>) -> tensor<2x4xbf16> target "gen2" {
+    ^bb0(%in: !npu.buffer<dram, 16>, %out: !npu.buffer<dram, 16>):
+      %x = npu.allocate : !npu.buffer<scratchpad, 16>
+      %y = npu.allocate : !npu.buffer<scratchpad, 16>
+      %0 = npu.load %in to %x <source_offset 0, target_offset 0, run 16> : !npu.buffer<dram, 16> to !npu.buffer<scratchpad, 16>
+      %1 = npu.float_softmax %x map <offset 0, rows 1, row_bytes 16, row_stride 16, pad 0, element_bytes 2> to %y <offset 0, row_stride 16, column_stride 8, element_bytes 2> window <rows 1, columns 2, step_y 1, step_x 8> origin <y0 0, x0 0> channels 4 bounds <low -32640, high 32640> after(%0) : !npu.buffer<scratchpad, 16>, !npu.buffer<scratchpad, 16>
+      %2 = npu.store %y to %out <source_offset 0, target_offset 0, run 16> after(%1) : !npu.buffer<scratchpad, 16> to !npu.buffer<dram, 16>
+    }
+    ```
+    """
+
+    name = "npu.float_softmax"
+    input = operand_def(BufferType)
+    bounds = prop_def(BoundsAttr)
+    assembly_format = (
+        "$input `map` $map "
+        + OUTPUT_FORMAT
+        + MAP_FORMAT
+        + "`bounds` $bounds "
+        + END_FORMAT
+        + "type($input) `,` type($output)"
+    )
+
+
+@irdl_op_definition
+class FloatNormalizeOp(MapTaskOp):
+    """Channels of each position over their deviation, times a factor plus an offset (`vector.float_normalize`).
+
+    The number after `factors` is the byte of that buffer where the first channel's factor and offset are, two float32.
+    With `around_mean` the mean is subtracted first; without, the deviation is the root mean square. The machine rounds
+    `epsilon` to float32.
+
+    Constraints:
+        C1: input, factors and output are in the scratchpad.
+        C2: all bytes lie in their buffers.
+
+    Example:
+    ```mlir
+    npu.program @p : (tensor<2x2xbf16>) -> tensor<2x2xbf16> target "gen2" {
+    ^bb0(%in: !npu.buffer<dram, 8>, %out: !npu.buffer<dram, 8>):
+      %c = npu.constant dense<[0, 0, -128, 63, 0, 0, 0, 0, 0, 0, 0, 64, 0, 0, -128, 63]> : tensor<16xi8>
+      %x = npu.allocate : !npu.buffer<scratchpad, 8>
+      %f = npu.allocate : !npu.buffer<scratchpad, 16>
+      %y = npu.allocate : !npu.buffer<scratchpad, 8>
+      %0 = npu.load %in to %x <source_offset 0, target_offset 0, run 8> : !npu.buffer<dram, 8> to !npu.buffer<scratchpad, 8>
+      %1 = npu.load %c to %f <source_offset 0, target_offset 0, run 16> : !npu.buffer<constants, 16> to !npu.buffer<scratchpad, 16>
+      %2 = npu.float_normalize %x map <offset 0, rows 1, row_bytes 8, row_stride 8, pad 0, element_bytes 2> factors %f 0 epsilon 1.0 around_mean to %y <offset 0, row_stride 8, column_stride 4, element_bytes 2> window <rows 1, columns 2, step_y 1, step_x 4> origin <y0 0, x0 0> channels 2 bounds <low -32640, high 32640> after(%0, %1) : !npu.buffer<scratchpad, 8>, !npu.buffer<scratchpad, 16>, !npu.buffer<scratchpad, 8>
+      %3 = npu.store %y to %out <source_offset 0, target_offset 0, run 8> after(%2) : !npu.buffer<scratchpad, 8> to !npu.buffer<dram, 8>
+    }
+    ```
+    """
+
+    name = "npu.float_normalize"
+    input = operand_def(BufferType)
+    factors = operand_def(BufferType)
+    factors_offset = prop_def(Number)
+    epsilon = prop_def(FloatAttr.constr(f64))
+    around_mean = opt_prop_def(UnitAttr)
+    bounds = prop_def(BoundsAttr)
+    assembly_format = (
+        "$input `map` $map `factors` $factors $factors_offset `epsilon` $epsilon (`around_mean` $around_mean^)? "
+        + OUTPUT_FORMAT
+        + MAP_FORMAT
+        + "`bounds` $bounds "
+        + END_FORMAT
+        + "type($input) `,` type($factors) `,` type($output)"
+    )
+
+    def other_reads(self) -> Sequence[Access]:
+        """Factors and offsets."""
+        size = AFFINE_BYTES * self.channels.value.data
+        return (Access(self.factors, run_interval(self.factors_offset.value.data, size), False),)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from xdsl.dialects.builtin import FloatAttr
+import numpy as np
+from xdsl.dialects.builtin import FloatAttr, LocationAttr, f64
 from xdsl.ir import Operation, SSAValue
 
-from intaglio.dialects import nn
-from intaglio.lowering.tiling.geometry import Shape
+from intaglio.dialects import nn, npu
+from intaglio.lowering.tiling.emitter import UNIT, View
+from intaglio.lowering.tiling.geometry import Block, Shape
 from intaglio.lowering.tiling.layers import (
     FloatCombineLayer,
     FloatMapLayer,
@@ -21,7 +24,9 @@ from intaglio.lowering.tiling.layers import (
     as_image,
 )
 from intaglio.lowering.tiling.reductions import reduced_image
-from intaglio.lowering.tiling.values import binary_sources, bounds_of, shape_of, window_of
+from intaglio.lowering.tiling.rows import RowLayer, along_axis
+from intaglio.lowering.tiling.values import binary_sources, bounds_of, constant_of, shape_of, window_of
+from intaglio.lowering.tiling.vector import FAMILIES, IDENTITY, KINDS, UNLIMITED, VectorTasks
 
 Sources = Callable[[SSAValue, Shape], Source]
 Output = Callable[[], Tensor]
@@ -91,7 +96,80 @@ def _reduction(op: nn.ReduceOp, source: Sources, output: Output) -> Layer:
     )
 
 
-FLOAT_READERS: dict[type[Operation], Callable[[Any, Sources, Output], Layer]] = {
+@dataclass(eq=False)
+class FloatSoftmaxLayer(Layer):
+    """Exponentials over their sum, of bfloat16."""
+
+    def __post_init__(self) -> None:
+        self.splits_channels = False
+
+    def flattened(self, lanes: int) -> Layer:
+        """The layer itself, whose positions are rows already."""
+        return self
+
+
+@dataclass(eq=False)
+class FloatNormalizeLayer(RowLayer):
+    """Elements of bfloat16 over their deviation, times a factor plus an offset."""
+
+    epsilon: float
+    around_mean: bool
+
+
+def _softmax(op: nn.SoftmaxOp, source: Sources, output: Output) -> list[Layer]:
+    return along_axis(op.location, op.input, op.axis.value.data, source, output, _softmax_layer)
+
+
+def _softmax_layer(location: LocationAttr, given: Source, made: Tensor, shape: Shape) -> Layer:
+    return FloatSoftmaxLayer(location, (given,), made, shape)
+
+
+def _norm(op: nn.AxisNormOp, source: Sources, output: Output) -> list[Layer]:
+    value, factor, *offset = op.operands
+    factors = constant_of(factor).astype("<f4")
+    offsets = constant_of(offset[0]).astype("<f4") if offset else np.zeros_like(factors)
+    data = np.stack((factors, offsets), axis=1).reshape(-1).view(np.int8)
+
+    def make(location: LocationAttr, given: Source, made: Tensor, shape: Shape) -> Layer:
+        return FloatNormalizeLayer(
+            location,
+            (given,),
+            made,
+            shape,
+            data=data,
+            scale=IDENTITY,
+            bounds=bounds_of(op.result, None),
+            epsilon=op.epsilon.value.data,
+            around_mean=isinstance(op, nn.LayerNormOp),
+        )
+
+    return along_axis(op.location, value, op.axis.value.data, source, output, make)
+
+
+def _softmax_task(tasks: VectorTasks, sources: list[View], output: View, tile: Block, loaded: Any) -> None:
+    tasks.emit(npu.FloatSoftmaxOp, [], sources[0], output, tile, bounds=npu.BoundsAttr(UNLIMITED))
+
+
+def _normalize_task(tasks: VectorTasks, sources: list[View], output: View, tile: Block, loaded: Any) -> None:
+    layer = tasks.layer
+    assert isinstance(layer, FloatNormalizeLayer) and loaded is not None
+    tasks.emit(
+        npu.FloatNormalizeOp,
+        [loaded.buffer],
+        sources[0],
+        output,
+        tile,
+        factors_offset=0,
+        epsilon=FloatAttr(layer.epsilon, f64),
+        around_mean=UNIT if layer.around_mean else None,
+        bounds=npu.BoundsAttr(layer.bounds),
+    )
+
+
+KINDS.update({FloatSoftmaxLayer: "float_softmax", FloatNormalizeLayer: "float_normalize"})
+FAMILIES.update({FloatSoftmaxLayer: _softmax_task, FloatNormalizeLayer: _normalize_task})
+
+FLOAT_READERS: dict[type[Operation], Callable[[Any, Sources, Output], Layer | list[Layer]]] = {
     nn.MaxPool2dOp: _pool,
     nn.AvgPool2dOp: _pool,
     nn.AddOp: _combination("add"),
@@ -106,6 +184,9 @@ FLOAT_READERS: dict[type[Operation], Callable[[Any, Sources, Output], Layer]] = 
     nn.ReduceMeanOp: _reduction,
     nn.ReduceMaxOp: _reduction,
     nn.ReduceMinOp: _reduction,
+    nn.SoftmaxOp: _softmax,
+    nn.LayerNormOp: _norm,
+    nn.RmsNormOp: _norm,
     **dict.fromkeys(nn.TABLE_OPS, _function),
 }
 """How operations are read where they are on bfloat16."""

@@ -160,8 +160,8 @@ class _Reader:
         return Source(self._tensors[value], shape)
 
     def _read(self, op: Operation) -> list[Layer]:
-        readers = {**_READERS, **FLOAT_READERS} if is_bfloat16(op.results[0]) else _READERS
-        for kind, read in readers.items():
+        floats = FLOAT_READERS.items() if is_bfloat16(op.results[0]) else ()
+        for kind, read in (*floats, *_READERS.items()):
             if isinstance(op, kind):
                 found = read(op, self._source, partial(self._define, op.results[0], None))
                 return found if isinstance(found, list) else [found]

@@ -9,7 +9,7 @@ sums have 48 bits, and so have the parameters that requantize them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -22,7 +22,15 @@ from intaglio.lowering.tiling.geometry import Block, BlockSize, divide_up, parts
 from intaglio.lowering.tiling.layers import Array, Layer, Parameters, Source, Tensor
 from intaglio.lowering.tiling.matrix import Accumulators
 from intaglio.lowering.tiling.packing import parameter_bytes
-from intaglio.lowering.tiling.values import bounds_of, element_bytes_of, quantization_of, scale_of, shape_of
+from intaglio.lowering.tiling.values import (
+    bounds_of,
+    element_bytes_of,
+    is_bfloat16,
+    quantization_of,
+    scale_of,
+    shape_of,
+)
+from intaglio.lowering.tiling.vector import IDENTITY
 from intaglio.targets.target import Target
 
 _MOST_LANES = 64
@@ -37,6 +45,8 @@ class MatmulLayer(Layer):
     input_zero_point: int
     weights_zero_point: int
     bounds: Bounds
+    is_float: bool = field(default=False, kw_only=True)
+    """Whether matrices are of bfloat16."""
     works_by_rows: ClassVar[bool] = False
 
     @property
@@ -47,11 +57,13 @@ class MatmulLayer(Layer):
     @property
     def is_wide(self) -> bool:
         """Whether sums have 48 bits."""
-        return max(source.tensor.element_bytes for source in self.sources) > 1
+        return not self.is_float and max(source.tensor.element_bytes for source in self.sources) > 1
 
     def _columns(self) -> Parameters:
         """Bias, multiplier and shift of as many columns as need them at once."""
         count = min(self.shape[3], _MOST_LANES)
+        if self.is_float:
+            return Parameters(np.zeros(count, np.float32), np.empty(0, np.int32), np.empty(0, np.int32))
         bias = np.zeros(count, np.int64 if self.is_wide else np.int32)
         factors = (np.full(count, number, np.int32) for number in (self.scale.multiplier, self.scale.shift))
         return Parameters(bias, *factors)
@@ -85,6 +97,18 @@ def read_matmul(op: nn.MatmulOp, source: Callable[..., Source], output: Callable
     *batches, rows, depth = shape_of(op.lhs)
     columns = shape_of(op.rhs)[-1]
     count = int(np.prod(batches, dtype=np.int64))
+    if is_bfloat16(op.result):
+        return MatmulLayer(
+            op.location,
+            (source(op.lhs, (count, rows, 1, depth)), source(op.rhs, (count, depth, 1, columns))),
+            output(),
+            (count, rows, 1, columns),
+            scale=IDENTITY,
+            input_zero_point=0,
+            weights_zero_point=0,
+            bounds=bounds_of(op.result, op.clamp),
+            is_float=True,
+        )
     lhs, rhs, result = (quantization_of(value) for value in (op.lhs, op.rhs, op.result))
     is_wide = max(element_bytes_of(op.lhs), element_bytes_of(op.rhs)) > 1
     return MatmulLayer(
@@ -126,7 +150,7 @@ class MatmulTasks:
                 for index, piece in enumerate(self._pieces()):
                     self._multiply(sources, tile, piece, row, accumulate=index > 0)
                 self.emitter.task(
-                    npu.RequantizeOp,
+                    npu.FloatSumsOp if self.layer.is_float else npu.RequantizeOp,
                     [parameters, output.buffer],
                     parameters_offset=0,
                     wide=UNIT if self.layer.is_wide else None,
@@ -134,7 +158,7 @@ class MatmulTasks:
                     window=npu.GridAttr(npu.Grid(tile.rows, 1, 1, 1)),
                     channels=tile.channels,
                     accumulator=row,
-                    zero_point=self.layer.scale.zero_point,
+                    zero_point=None if self.layer.is_float else self.layer.scale.zero_point,
                     bounds=npu.BoundsAttr(self.layer.bounds),
                 )
 
@@ -159,6 +183,7 @@ class MatmulTasks:
             right.element_bytes,
             zero_point=self.layer.weights_zero_point,
             input_zero_point=self.layer.input_zero_point,
+            bfloat16=int(self.layer.is_float),
         )
         self.emitter.task(
             npu.MatrixMultiplyOp,

@@ -86,7 +86,7 @@ def read_softmax(op: nn.SoftmaxOp, source: Callable[..., Source], output: Callab
             fraction=fraction if is_wide else None,
         )
 
-    return _along(op.location, op.input, op.axis.value.data, source, output, make)
+    return along_axis(op.location, op.input, op.axis.value.data, source, output, make)
 
 
 def read_norm(op: nn.AxisNormOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> list[Layer]:
@@ -112,7 +112,7 @@ def read_norm(op: nn.AxisNormOp, source: Callable[..., Source], output: Callable
             around_mean=isinstance(op, nn.LayerNormOp),
         )
 
-    return _along(op.location, value, op.axis.value.data, source, output, make)
+    return along_axis(op.location, value, op.axis.value.data, source, output, make)
 
 
 def _affine(factors: Array, offsets: Array, *, wide: bool) -> Array:
@@ -124,7 +124,7 @@ def _affine(factors: Array, offsets: Array, *, wide: bool) -> Array:
     return records.view(np.int8)
 
 
-def _along(
+def along_axis(
     location: LocationAttr,
     value: SSAValue,
     axis: int,

@@ -165,6 +165,9 @@ class VectorTasks:
         return npu.GridAttr(npu.Grid(y.kernel, x.kernel, y.dilation, x.dilation * source.column_stride))
 
 
+UNLIMITED = npu.Bounds(-LARGEST_ORDINAL, LARGEST_ORDINAL)
+"""The ordinals of the infinities, which limit no bfloat16."""
+
 IDENTITY = npu.Scale(1 << 30, 30, 0)
 """A rescaling that leaves values as they are."""
 
@@ -395,7 +398,7 @@ def _float_map(tasks: VectorTasks, sources: list[View], output: View, tile: Bloc
         function=StringAttr(layer.function),
         alpha=FloatAttr(layer.alpha, f64),
         beta=FloatAttr(layer.beta, f64),
-        bounds=npu.BoundsAttr(npu.Bounds(-LARGEST_ORDINAL, LARGEST_ORDINAL)),
+        bounds=npu.BoundsAttr(UNLIMITED),
     )
 
 

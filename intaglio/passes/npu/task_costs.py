@@ -38,6 +38,8 @@ def cost_of(task: npu.TaskOp, target: Target) -> Cost:
     if isinstance(task, npu.TransposeOp):
         return transpose_cost(task.window.data.rows, task.window.data.columns, task.channels.value.data, target)
     kind = task.name.partition(".")[2]
+    if isinstance(task, npu.FloatCombineOp) and task.function.data == "divide":
+        kind = "float_divide"
     taps = 1 if isinstance(task, npu.AccumulatorTaskOp) else cast(npu.MapTaskOp, task).tap_grid.size
     vector = cast("npu.AccumulatorTaskOp | npu.MapTaskOp", task)
     return vector_cost(kind, vector.window.data.size, vector.channels.value.data, taps, target, _element_bytes(vector))

@@ -28,6 +28,8 @@ from intaglio.targets.simulator.steps import (
     BinaryWork,
     Depthwise,
     FloatDepthwise,
+    FloatNormalize,
+    FloatRowWork,
     FloatSums,
     Interpolate,
     Lookup,
@@ -285,7 +287,7 @@ class _Checker:
             self._accumulators.read(step, rows, clock, self._history)
         else:
             window = self._read_window(step, work.read, clock)
-            if isinstance(work, TappedWork | RowWork):
+            if isinstance(work, TappedWork | RowWork | FloatRowWork):
                 others += [window] if window is not None else []
             elif window is not None and _overlap(window, work.output):
                 _check_in_place(step, work.read.addresses(), work.read.map.element_bytes, work.output)
@@ -295,7 +297,7 @@ class _Checker:
             others.append(self._read(step, work.biases, "biases", clock))
         if isinstance(work, Depthwise | FloatDepthwise):
             others.append(self._read(step, work.weights, "weights", clock))
-        if isinstance(work, Normalize):
+        if isinstance(work, Normalize | FloatNormalize):
             others.append(self._read(step, work.affine, "factors and offsets", clock))
         if isinstance(work, Lookup | Interpolate | Softmax):
             others.append(self._read(step, work.table, "table", clock))

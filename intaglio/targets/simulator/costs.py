@@ -21,6 +21,7 @@ from intaglio.targets.simulator.steps import (
     AccumulatorWork,
     BinaryWork,
     Depthwise,
+    FloatCombine,
     FloatDepthwise,
     FloatSums,
     Multiply,
@@ -54,6 +55,8 @@ def cost_of(step: Step, target: Target) -> Cost:
         return transpose_cost(rows, columns, channels, target)
     taps = work.read.taps.count if isinstance(work, TappedWork) else 1
     kind = step.word.instruction.mnemonic.partition(".")[2]
+    if isinstance(work, FloatCombine) and work.function == "divide":
+        kind = "float_divide"
     return vector_cost(kind, rows * columns, channels, taps, target, _element_bytes(work))
 
 

@@ -9,13 +9,16 @@ from intaglio.numerics.bfloat16 import LARGEST_ORDINAL
 from intaglio.numerics.float_lanes import COMBINATIONS, FUNCTIONS, POOLINGS, single
 from intaglio.targets.encoding import ProgramError
 from intaglio.targets.instruction_format import BIAS_BYTES
+from intaglio.targets.instructions import AFFINE_BYTES
 from intaglio.targets.simulator.geometry import Grid, Lattice, WindowRead
 from intaglio.targets.simulator.steps import (
     Clamp,
     FloatCombine,
     FloatDepthwise,
     FloatMap,
+    FloatNormalize,
     FloatPool,
+    FloatSoftmax,
     FloatSums,
     Multiply,
     Work,
@@ -123,10 +126,25 @@ def decoders(
         written = output(state, operands["channels"])
         return FloatMap(FUNCTIONS[operands["function"]], alpha, beta, source, written, _clamp(state))
 
+    def softmax(operands: Operands, state: State) -> Work:
+        source = _as_floats(read(operands, state, operands["channels"]))
+        return FloatSoftmax(source, output(state, operands["channels"]), _clamp(state))
+
+    def normalize(operands: Operands, state: State) -> Work:
+        channels, settings = operands["channels"], state["normalization"]
+        if settings["epsilon"] >= 1 << 32:
+            raise ProgramError(f"epsilon has the bits of a float32, got {settings['epsilon']}")
+        source = _as_floats(read(operands, state, channels))
+        affine = Lattice(settings["base"], (AFFINE_BYTES * channels,), (1,))
+        around_mean, epsilon = bool(settings["around_mean"]), single(settings["epsilon"])
+        return FloatNormalize(source, affine, around_mean, epsilon, output(state, channels), _clamp(state))
+
     return {
         "vector.float_sums": checked(sums),
         "vector.float_depthwise": checked(depthwise, "input", "weights"),
         "vector.float_pool": checked(pool, "input"),
         "vector.float_combine": checked(combine, "input", "operand"),
         "vector.float_map": checked(map_elements, "input"),
+        "vector.float_softmax": checked(softmax, "input"),
+        "vector.float_normalize": checked(normalize, "input"),
     }

@@ -13,14 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from intaglio.numerics.bfloat16 import floats_of
-from intaglio.numerics.float_lanes import COMBINATIONS, POOLINGS, accumulated, clamped, mapped
+from intaglio.numerics.float_lanes import COMBINATIONS, POOLINGS, accumulated, clamped, mapped, normalized, softmax
 from intaglio.targets.simulator.geometry import Lattice
 from intaglio.targets.simulator.steps import (
     Clamp,
     FloatCombine,
     FloatDepthwise,
     FloatMap,
+    FloatNormalize,
     FloatPool,
+    FloatRowWork,
     FloatSums,
     Multiply,
 )
@@ -80,7 +82,10 @@ def sums_action(work: FloatSums, accumulators: Array, scratchpad: Array) -> Acti
 
 
 def float_action(
-    work: FloatDepthwise | FloatPool | FloatCombine | FloatMap, prepare: Action | None, view: Array, scratchpad: Array
+    work: FloatDepthwise | FloatPool | FloatCombine | FloatMap | FloatRowWork,
+    prepare: Action | None,
+    view: Array,
+    scratchpad: Array,
 ) -> Action:
     """What executes an instruction that reads a feature map.
 
@@ -97,6 +102,8 @@ def float_action(
         compute = _pool(work, view)
     elif isinstance(work, FloatCombine):
         compute = _combine(work, view, scratchpad)
+    elif isinstance(work, FloatRowWork):
+        compute = _rows(work, view, scratchpad)
     else:
         function, alpha, beta = work.function, work.alpha, work.beta
 
@@ -147,3 +154,16 @@ def _pool(work: FloatPool, view: Array) -> Callable[[], Array]:
 def _combine(work: FloatCombine, view: Array, scratchpad: Array) -> Callable[[], Array]:
     function, second = COMBINATIONS[work.function], work.second.batched(scratchpad)
     return lambda: function(floats_of(view[:, :, :, 0, 0]), floats_of(second))
+
+
+def _rows(work: FloatRowWork, view: Array, scratchpad: Array) -> Callable[[], Array]:
+    rows = view[:, :, :, 0, 0]
+    if not isinstance(work, FloatNormalize):
+        return lambda: softmax(floats_of(rows))
+    affine, epsilon, around_mean = work.affine.batched(scratchpad), work.epsilon, work.around_mean
+
+    def compute() -> Array:
+        records = np.ascontiguousarray(affine).view("<f4").reshape(len(affine), 1, 1, -1, 2)
+        return normalized(floats_of(rows), records[..., 0], records[..., 1], epsilon, around_mean=around_mean)
+
+    return compute

@@ -280,10 +280,32 @@ class FloatMap:
     clamp: Clamp
 
 
+@dataclass(frozen=True)
+class FloatSoftmax:
+    """`vector.float_softmax`."""
+
+    read: WindowRead
+    output: Lattice
+    clamp: Clamp
+
+
+@dataclass(frozen=True)
+class FloatNormalize:
+    """`vector.float_normalize`; `affine` holds the bytes of a factor and an offset for each channel, two float32."""
+
+    read: WindowRead
+    affine: Lattice
+    around_mean: bool
+    epsilon: float
+    output: Lattice
+    clamp: Clamp
+
+
+FloatRowWork = FloatSoftmax | FloatNormalize
 RowWork = Transpose | Softmax | Normalize
 """What makes a result of more than one element of a row, so that it cannot take the place of its operand."""
 
-FloatWork = FloatSums | FloatDepthwise | FloatPool | FloatCombine | FloatMap
+FloatWork = FloatSums | FloatDepthwise | FloatPool | FloatCombine | FloatMap | FloatRowWork
 AccumulatorWork = Requantize | FloatSums
 TappedWork = Depthwise | Pool | FloatDepthwise | FloatPool
 BinaryWork = Elementwise | FloatCombine
