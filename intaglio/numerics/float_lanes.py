@@ -69,10 +69,10 @@ _COEFFICIENTS = {"hard_sigmoid": ("alpha", "beta"), "elu": ("alpha",), "leaky_re
 @lru_cache(maxsize=64)
 def _results(function: str, alpha: float, beta: float) -> Int16Array:
     """The bits of the results for all bits of operands."""
-    operands = floats_of(np.arange(1 << 16).astype(np.uint16).view(np.int16)).astype(np.float64)
     given = {"alpha": alpha, "beta": beta}
     coefficients = {name: given[name] for name in _COEFFICIENTS.get(function, ())}
     with np.errstate(all="ignore"):
+        operands = floats_of(np.arange(1 << 16).astype(np.uint16).view(np.int16)).astype(np.float64)
         return bits_of(TABLE_FUNCTIONS[function](operands, **coefficients))
 
 

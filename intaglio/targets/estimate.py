@@ -57,6 +57,15 @@ _ELEMENTWISE: Mapping[type[Operation], str] = {
 }
 """The vector instruction of each operation without windows."""
 
+_ON_BFLOAT16: Mapping[str, str] = {
+    **dict.fromkeys(("add", "subtract", "multiply", "minimum", "maximum"), "float_combine"),
+    "convert": "float_pool",
+    "lookup": "float_map",
+    "softmax": "float_softmax",
+    "normalize": "float_normalize",
+}
+"""The instruction that does the same on bfloat16, where it takes another time."""
+
 _FREE = (nn.ReshapeOp, quant.ObserveOp)
 """Operations that move nothing."""
 
@@ -328,13 +337,17 @@ def _elements(value: SSAValue) -> int:
     return math.prod(nn.tensor_of(value).get_shape())
 
 
+def _kind(kind: str, precision: Precision) -> str:
+    return _ON_BFLOAT16.get(kind, kind) if precision.is_bfloat16 else kind
+
+
 def _work(op: Operation, precision: Precision, target: Target) -> _Work:
     shape = nn.tensor_of(op.results[0]).get_shape()
     positions, channels = math.prod(shape[:-1]), shape[-1] if shape else 1
     elements = _element_bytes(precision)
     if isinstance(op, NORMALIZATIONS):
         count = nn.tensor_of(op.operands[0]).get_shape()[op.axis.value.data]
-        kind = "softmax" if isinstance(op, nn.SoftmaxOp) else "normalize"
+        kind = _kind("softmax" if isinstance(op, nn.SoftmaxOp) else "normalize", precision)
         return _Work(0, vector_cost(kind, positions * channels // max(1, count), count, 1, target, elements).cycles)
     if isinstance(op, nn.MatmulOp):
         *batches, rows, depth = nn.tensor_of(op.lhs).get_shape()
@@ -371,7 +384,7 @@ def _work(op: Operation, precision: Precision, target: Target) -> _Work:
         kind = "max" if isinstance(op, nn.MaxPool2dOp) else "sum"
         taps = math.prod(op.kernel.get_values())
         return _Work(0, vector_cost(kind, positions, channels, taps, target).cycles)
-    kind = _ELEMENTWISE.get(type(op), "convert")
+    kind = _kind(_ELEMENTWISE.get(type(op), "convert"), precision)
     if channels % target.array_size:
         positions, channels = 1, positions * channels
     return _Work(0, vector_cost(kind, positions, channels, 1, target).cycles)
