@@ -20,7 +20,13 @@ from intaglio.dialects.weights import array_of
 from intaglio.errors import UserError
 from intaglio.interpreter.values import Array, value_dtype, value_shape
 from intaglio.ir.locations import describe
-from intaglio.numerics.fixed_point import LARGEST_SQUARES, ROOT_FRACTION_BITS, square_root
+from intaglio.numerics.fixed_point import (
+    LARGEST_SQUARES,
+    ROOT_FRACTION_BITS,
+    quotient,
+    square_root,
+    stored_logarithm,
+)
 from intaglio.numerics.normalization import normalized_by
 from intaglio.numerics.requantization import apply_scale
 from intaglio.numerics.softmax import probabilities, wide_exponentials
@@ -87,9 +93,11 @@ class Machine:
             "vector.transpose": self._transpose,
             "vector.minimum": self._minimum,
             "vector.maximum": self._elementwise_maximum,
+            "vector.divide": self._divide,
             "vector.root": self._root,
             "vector.softmax": self._softmax,
             "vector.normalize": self._normalize,
+            "vector.logarithm": self._logarithm,
         }
 
     def outputs(self) -> list[Array]:
@@ -360,6 +368,19 @@ class Machine:
     def _vector_multiply(self, operands: Operands) -> None:
         for _, oy, ox in self._positions("vector"):
             self._write_result(oy, ox, self._first(operands, oy, ox) * self._second(operands, oy, ox))
+
+    def _divide(self, operands: Operands) -> None:
+        width = max(self._get(f"vector.{name}")["element_bytes"] for name in ("input", "operand"))
+        for _, oy, ox in self._positions("vector"):
+            ratio = quotient(self._first(operands, oy, ox), self._second(operands, oy, ox), 8 * width)
+            wide = width > 1
+            self._write_result(oy, ox, _saturated(ratio, WIDE_BITS if wide else 32), wide=wide)
+
+    def _logarithm(self, operands: Operands) -> None:
+        offset = self._get("vector.offset")["value"]
+        for _, oy, ox in self._positions("vector"):
+            values = self._value("vector", operands, oy, ox, operands["channels"])
+            self._write_result(oy, ox, _saturated(stored_logarithm(values, offset)))
 
     def _convert(self, operands: Operands) -> None:
         for _, oy, ox in self._positions("vector"):

@@ -7,7 +7,6 @@ bounds; the others are a table: with the result of each of the 256 stored values
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -28,7 +27,7 @@ from intaglio.interpreter.values import (
     value_dtype,
 )
 from intaglio.ir.locations import describe
-from intaglio.numerics.fixed_point import LOGARITHM_BITS, logarithm
+from intaglio.numerics.fixed_point import LOGARITHM_BITS, logarithm_offset, stored_logarithm
 from intaglio.numerics.rescaling import rescale, store
 from intaglio.numerics.tables import lookup_int16, table_int8, table_int16, table_int16_scale
 
@@ -76,9 +75,7 @@ def tabulated(op: nn.ActivationOp, x: Array, function: Callable[[Array], Array])
         return table[x.astype(np.int64) + 128]
     if isinstance(op, nn.LogOp):
         unit = 2.0**-LOGARITHM_BITS
-        steps = logarithm(np.maximum(x, 1)) + round(math.log(kind.scale) / unit)
-        # Zero has the smallest logarithm there is; a negative number has none, which is stored as zero.
-        steps = np.where(x > 0, steps, np.where(x == 0, np.iinfo(np.int32).min, 0))
+        steps = stored_logarithm(x, logarithm_offset(kind.scale))
         scaled = rescale(steps, unit / result.scale, requantization_mode(op))
         return store(scaled, result.zero_point, *bounds).astype(dtypes[1])
     scale = table_int16_scale(result.scale, bits_of(result))

@@ -21,7 +21,13 @@ from intaglio.interpreter.interpreter import Interpreter
 from intaglio.interpreter.registry import calling_rule, find_rule, missing_rule, rule
 from intaglio.interpreter.values import Array, value_dtype, value_shape
 from intaglio.numerics.bfloat16 import floats_of
-from intaglio.numerics.fixed_point import LARGEST_SQUARES, ROOT_FRACTION_BITS, square_root
+from intaglio.numerics.fixed_point import (
+    LARGEST_SQUARES,
+    ROOT_FRACTION_BITS,
+    quotient,
+    square_root,
+    stored_logarithm,
+)
 from intaglio.numerics.float_lanes import accumulated
 from intaglio.numerics.normalization import normalized_by
 from intaglio.numerics.requantization import apply_scale
@@ -272,6 +278,24 @@ def multiply(machine: Machine, op: npu.MultiplyOp) -> None:
     a, b = operands(machine, op)
     product = (a - op.a_zero_point.value.data) * (b - op.b_zero_point.value.data)
     write(machine, op.output, op.placement.data, op.bounds.data, rescaled(product, op.result_scale.data))
+
+
+@task(npu.DivideOp)
+def divide(machine: Machine, op: npu.DivideOp) -> None:
+    """Quotient of both operands less their zero points, rescaled."""
+    a, b = operands(machine, op)
+    width = max(op.map.data.element_bytes, op.operand.data.element_bytes)
+    ratio = quotient(a - op.a_zero_point.value.data, b - op.b_zero_point.value.data, 8 * width)
+    limit = 1 << ((32 if width == 1 else WIDE_BITS) - 1)
+    results = rescaled(np.clip(ratio, -limit, limit - 1), op.result_scale.data, wide=width > 1)
+    write(machine, op.output, op.placement.data, op.bounds.data, results)
+
+
+@task(npu.LogarithmOp)
+def logarithm(machine: Machine, op: npu.LogarithmOp) -> None:
+    """Logarithm of each value, plus an offset, rescaled."""
+    steps = stored_logarithm(under_taps(machine, op)[:, :, 0], op.offset.value.data)
+    write(machine, op.output, op.placement.data, op.bounds.data, rescaled(steps, op.result_scale.data))
 
 
 @task(npu.ConvertOp)

@@ -195,11 +195,21 @@ def _scaled_sum(kind: str) -> Callable[[npu.ScaledSumOp, Places], Items]:
     return lower
 
 
-def _multiply(task: npu.MultiplyOp, places: Places) -> Items:
-    yield from _binary(task, places)
-    yield _zero_point(1, task.a_zero_point)
-    yield _zero_point(2, task.b_zero_point)
-    yield _executed("multiply", task)
+def _centered(kind: str) -> Callable[[npu.CenteredTaskOp, Places], Items]:
+    def lower(task: npu.CenteredTaskOp, places: Places) -> Items:
+        yield from _binary(task, places)
+        yield _zero_point(1, task.a_zero_point)
+        yield _zero_point(2, task.b_zero_point)
+        yield _executed(kind, task)
+
+    return lower
+
+
+def _logarithm(task: npu.LogarithmOp, places: Places) -> Items:
+    yield from _map_task(task, task.bounds.data, places)
+    yield Setting("vector.offset", (_number(task.offset),))
+    yield _scale(0, task.result_scale.data)
+    yield _executed("logarithm", task)
 
 
 def _convert(task: npu.ConvertOp, places: Places) -> Items:
@@ -314,7 +324,9 @@ _LOWERINGS: dict[type[npu.TaskOp], Callable[[Any, Places], Items]] = {
     npu.RootOp: _sum("root"),
     npu.AddOp: _scaled_sum("add"),
     npu.SubtractOp: _scaled_sum("subtract"),
-    npu.MultiplyOp: _multiply,
+    npu.MultiplyOp: _centered("multiply"),
+    npu.DivideOp: _centered("divide"),
+    npu.LogarithmOp: _logarithm,
     npu.ConvertOp: _convert,
     npu.LookupOp: _lookup,
     npu.InterpolateOp: _interpolate,

@@ -12,6 +12,7 @@ appendix J; the error bounds are derived below and held by the tests.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -214,6 +215,26 @@ def logarithm(value: npt.ArrayLike) -> Int64Array:
     entry, following = (LOGARITHMS[index + offset].astype(np.int64) for offset in (0, 1))
     between = rounding_shift((following - entry) * (x & ((1 << 22) - 1)), 22)
     return (bits - 1) * LOGARITHM_OF_2 + entry + between
+
+
+def stored_logarithm(stored: npt.ArrayLike, offset: int) -> Int64Array:
+    """The logarithm of stored values, with `LOGARITHM_BITS` bits after the point.
+
+    Args:
+        stored: integers of 16 bits, with the zero point 0.
+        offset: the logarithm of their scale, from `logarithm_offset`.
+
+    Returns:
+        int64 of 32 bits. Zero has the smallest logarithm there is; a negative number has none, which is 0 here.
+    """
+    values = np.asarray(stored, np.int64)
+    found = logarithm(np.maximum(values, 1)) + offset
+    return np.where(values > 0, found, np.where(values == 0, np.iinfo(np.int32).min, 0))
+
+
+def logarithm_offset(scale: float) -> int:
+    """The logarithm of a scale with `LOGARITHM_BITS` bits after the point."""
+    return round(math.log(scale) * 2**LOGARITHM_BITS)
 
 
 def _checked(value: npt.ArrayLike) -> Int64Array:

@@ -31,7 +31,7 @@ Check = Callable[[Operation, Target], str | None]
 
 LINEAR = (nn.Conv2dOp, nn.ConvTranspose2dOp, nn.DenseOp)
 REDUCTIONS = (nn.ReduceSumOp, nn.ReduceMeanOp, nn.ReduceL2Op, nn.ReduceMaxOp, nn.ReduceMinOp)
-BINARY = (nn.AddOp, nn.SubOp, nn.MulOp, nn.MinimumOp, nn.MaximumOp)
+BINARY = (nn.AddOp, nn.SubOp, nn.MulOp, nn.DivOp, nn.MinimumOp, nn.MaximumOp)
 NORMALIZATIONS = (nn.SoftmaxOp, nn.LayerNormOp, nn.RmsNormOp)
 SUPPORTED: tuple[type[Operation], ...] = (
     *LINEAR,
@@ -64,7 +64,6 @@ IN_BFLOAT16: tuple[type[Operation], ...] = (
     nn.ReduceMinOp,
     *NORMALIZATIONS,
     nn.MatmulOp,
-    nn.DivOp,
     nn.ReshapeOp,
     *MOVEMENT,
 )
@@ -246,13 +245,6 @@ def integer_weights(op: Operation, target: Target) -> str | None:
     return None if _stored_bits(op.weight) else str(nn.tensor_of(op.weight).get_element_type())
 
 
-@_constraint(nn.LogOp)
-def logarithm(op: Operation, target: Target) -> str | None:
-    """Logarithms are those of int8 values: the straight lines of a 16-bit table are too long near zero."""
-    bits = _stored_bits(op.operands[0])
-    return None if bits == 8 or is_bfloat16(op) else f"{bits} bits"
-
-
 @_constraint(*LINEAR)
 def constant_weights(op: Operation, target: Target) -> str | None:
     """Weights and bias are constants."""
@@ -271,14 +263,14 @@ def dimensions(op: Operation, target: Target) -> str | None:
     return None
 
 
-@_constraint(*BINARY, nn.DivOp, nn.ActivationOp, quant.RequantizeOp)
+@_constraint(*BINARY, nn.ActivationOp, quant.RequantizeOp)
 def rank(op: Operation, target: Target) -> str | None:
     """Elementwise operands have at most 4 dimensions."""
     largest = max(len(_shape(value)) for value in op.operands)
     return None if largest <= 4 else f"rank {largest}"
 
 
-@_constraint(nn.Conv2dOp, nn.PoolOp, nn.ResizeOp, *BINARY, nn.DivOp, nn.ActivationOp, quant.RequantizeOp)
+@_constraint(nn.Conv2dOp, nn.PoolOp, nn.ResizeOp, *BINARY, nn.ActivationOp, quant.RequantizeOp)
 def row_size(op: Operation, target: Target) -> str | None:
     """A row of a feature map, its width with padding times its channels, has at most 1048575 bytes."""
     if is_movement(op):
@@ -372,16 +364,6 @@ def reduced_elements(op: Operation, target: Target) -> str | None:
     count = math.prod(_shape(op.input)) // math.prod(_shape(op.result))
     most = min(LONGEST_SUM_OF_SQUARES if isinstance(op, nn.ReduceL2Op) else LARGEST_DEPTH, target.scratchpad_bytes // 2)
     return None if count <= most else f"{count}"
-
-
-@_constraint(*BINARY, nn.DivOp)
-def broadcast(op: Operation, target: Target) -> str | None:
-    """One operand of two has the result's shape, in a subtraction or division the first one."""
-    assert isinstance(op, (*BINARY, nn.DivOp))
-    lhs, rhs, result = _shape(op.lhs), _shape(op.rhs), _shape(op.result)
-    if lhs == result or (rhs == result and not isinstance(op, nn.SubOp | nn.DivOp)):
-        return None
-    return f"{list(lhs)} and {list(rhs)} for {list(result)}"
 
 
 @_constraint(nn.LayerNormOp, nn.RmsNormOp)

@@ -24,6 +24,8 @@ _CYCLES_PER_RESULT = {
     "maximum": 4,
     "softmax": 5,
     "normalize": 7,
+    "logarithm": 6,
+    "divide": 13,
     "float_sums": 1,
     "float_combine": 2,
     "float_divide": 10,
@@ -31,7 +33,7 @@ _CYCLES_PER_RESULT = {
     "float_softmax": 13,
     "float_normalize": 7,
 }
-_BINARY = ("multiply", "add", "subtract", "minimum", "maximum", "float_combine", "float_divide")
+_BINARY = ("multiply", "divide", "add", "subtract", "minimum", "maximum", "float_combine", "float_divide")
 _TAPPED = ("max", "sum", "root", "depthwise", "float_pool", "float_depthwise")
 _DEPTHWISE = ("depthwise", "float_depthwise")
 _OF_ACCUMULATORS = ("requantize", "float_sums")

@@ -47,7 +47,7 @@ _ELEMENTWISE: Mapping[type[Operation], str] = {
     nn.AddOp: "add",
     nn.SubOp: "subtract",
     nn.MulOp: "multiply",
-    nn.DivOp: "float_divide",
+    nn.DivOp: "divide",
     nn.MinimumOp: "minimum",
     nn.MaximumOp: "maximum",
     nn.ReluOp: "convert",
@@ -63,6 +63,7 @@ _ON_BFLOAT16: Mapping[str, str] = {
     "lookup": "float_map",
     "softmax": "float_softmax",
     "normalize": "float_normalize",
+    "divide": "float_divide",
 }
 """The instruction that does the same on bfloat16, where it takes another time."""
 

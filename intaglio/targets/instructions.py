@@ -285,6 +285,14 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         configures="vector.normalization",
     ),
     Instruction(
+        "vector.offset",
+        0x4C,
+        Queue.VECTOR,
+        "Set what `vector.logarithm` adds.",
+        (Field("value", 32, "the logarithm of the first operand's scale, with 23 bits after the point", signed=True),),
+        configures="vector.offset",
+    ),
+    Instruction(
         "vector.requantize",
         0x50,
         Queue.VECTOR,
@@ -392,6 +400,14 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         uses=_vector("input", "operand", "scale[0]", "scale[1]", "scale[2]"),
     ),
     Instruction(
+        "vector.divide",
+        0x5D,
+        Queue.VECTOR,
+        "First operand less its zero point over the second one less its own, rescaled.",
+        (_CHANNELS, *_ORIGIN),
+        uses=_vector("input", "operand", "scale[0]", "scale[1]", "scale[2]"),
+    ),
+    Instruction(
         "vector.root",
         0x5E,
         Queue.VECTOR,
@@ -414,6 +430,14 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         "Channels of each position over their deviation, times a factor plus an offset each, rescaled.",
         (_CHANNELS, *_ORIGIN),
         uses=_vector("input", "normalization", "scale[0]", "scale[1]"),
+    ),
+    Instruction(
+        "vector.logarithm",
+        0x61,
+        Queue.VECTOR,
+        "Natural logarithm of the first operand, of two bytes, plus an offset, rescaled.",
+        (_CHANNELS, *_ORIGIN),
+        uses=_vector("input", "offset", "scale[0]"),
     ),
     *FLOAT_INSTRUCTIONS,
 )

@@ -81,10 +81,12 @@ def binary(kind: type[nn.ElementwiseOp]) -> Family:
     def make(b: Builder) -> SSAValue:
         source = tensor(b)
         shape = [1 if b.number(0, 2) == 0 else extent for extent in source.type.get_shape()]
+        if b.number(0, 3) == 0:
+            # Neither has the shape of the result.
+            source = b.input(*(1 if b.number(0, 2) == 0 else extent for extent in source.type.get_shape()))
         shape = shape[b.choice([0, 0, 0, b.number(0, len(shape) - 1)]) :]
         other = b.input(*shape) if b.number(0, 2) else b.stored_constant(*shape)
-        swapped = kind is not nn.SubOp and b.number(0, 1)
-        return b.binary(kind, *((other, source) if swapped else (source, other)))
+        return b.binary(kind, *((other, source) if b.number(0, 1) else (source, other)))
 
     return make
 
@@ -113,8 +115,8 @@ def _table(kind: type[nn.ActivationOp]) -> Family:
     return unary(make)
 
 
-_IN_8_BITS = (nn.LogOp, nn.ReciprocalOp)
-"""The accelerator has no logarithm of 16 bits, and a reciprocal is too steep for a table at most random scales."""
+_IN_8_BITS = (nn.ReciprocalOp,)
+"""A reciprocal is too steep for a 16-bit table at most random scales."""
 
 FAMILIES: dict[str, Family] = {
     "conv2d": lambda b: b.conv2d(image(b), channels(b)),
@@ -128,6 +130,7 @@ FAMILIES: dict[str, Family] = {
     "add": binary(nn.AddOp),
     "sub": binary(nn.SubOp),
     "mul": binary(nn.MulOp),
+    "div": binary(nn.DivOp),
     "relu": unary(lambda source, result, b: nn.ReluOp(source, result)),
     "clip": unary(
         lambda source, result, b: nn.ClipOp(source, result, nn.ClampAttr.of(-0.5, float(b.rng.uniform(0, 6))))

@@ -215,19 +215,23 @@ def test_without_a_target_there_is_nothing_to_plan_for(regions: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("element", "message"),
+    ("element", "op", "message"),
     [
-        ("!quant.uniform<i8:f32, 0.5>", r'no layer for nn\.div "ratio"'),
-        ("f32", r"holds tensor<2x3xf32>; it computes on tensors quantized per tensor"),
+        ("!quant.uniform<i8:f32, 0.5>", "quant.dcast %x : {kind} to tensor<2x3xf32>", r'no layer for quant\.dcast "y"'),
+        (
+            "f32",
+            "nn.div %x, %x : ({kind}, {kind}) -> {kind}",
+            r"holds tensor<2x3xf32>; it computes on tensors quantized per tensor",
+        ),
     ],
 )
-def test_operations_without_a_layer_are_an_error(element: str, message: str) -> None:
+def test_operations_without_a_layer_are_an_error(element: str, op: str, message: str) -> None:
     kind = f"tensor<2x3x{element}>"
     module = parse_module(
         f"""
         func.func @region_0(%x: {kind}) -> {kind} attributes {{intaglio.device = "accelerator"}} {{
-          %y = nn.div %x, %x : ({kind}, {kind}) -> {kind} loc("ratio")
-          func.return %y : {kind}
+          %y = {op.format(kind=kind)} loc("y")
+          func.return %x : {kind}
         }}
         """
     )

@@ -21,9 +21,7 @@ func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
 """
 WITHOUT_SOFTMAX = NETWORK.replace("%3 = nn.softmax", "%4 = nn.softmax").replace("return %3", "return %2")
 UNKNOWN = "Operations are of the kinds that the accelerator executes, got "
-IN_FLOATS = (
-    "Activations are int8 tensors, for most operations also int16 with the zero point 0, quantized per tensor, got f32"
-)
+IN_FLOATS = "Activations are tensors of int8, or of int16 with the zero point 0, quantized per tensor, got f32"
 
 
 def assigned(text: str, target: str = "gen1"):

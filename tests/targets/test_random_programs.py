@@ -172,18 +172,26 @@ def test_instructions_with_taps(make_case, transfer, kind: str, data: st.DataObj
 @SETTINGS
 @given(data=st.data())
 @pytest.mark.parametrize(
-    "kind", ["add", "subtract", "minimum", "maximum", "multiply", "convert", "lookup", "interpolate"]
+    "kind",
+    [
+        *("add", "subtract", "minimum", "maximum", "multiply", "divide"),
+        *("convert", "lookup", "interpolate", "logarithm"),
+    ],
 )
 def test_instructions_without_taps(make_case, transfer, kind: str, data: st.DataObject) -> None:
     def pick(low: int, high: int) -> int:
         return data.draw(st.integers(low, high))
 
     channels, columns, rows, spare = pick(1, 40), pick(1, 8), pick(1, 5), pick(0, 3)
-    size, second, result = {"lookup": 1, "interpolate": 2}.get(kind) or pick(1, 2), pick(1, 2), pick(1, 2)
+    needed = {"lookup": 1, "interpolate": 2, "logarithm": 2}
+    size, second, result = needed.get(kind) or pick(1, 2), pick(1, 2), pick(1, 2)
     body = feature_map(pick, "vector", size)
     body += grid("vector.window", columns, rows, multiple(pick, 0, 40, size), pick(0, 2))
-    body += output(channels, columns, spare, result) + clamp(pick, result)
-    body += "".join(scale(pick, operand) for operand in range(3))
+    body += output(channels, columns, spare, result)
+    wide = kind == "divide" and max(size, second) == 2
+    body += clamp(pick, result, 0 if wide else None)
+    body += "".join(scale(pick, operand, 15 if wide else 31) for operand in range(3))
+    body += f"vector.offset value={pick(-(2**30), 2**30)}\n"
     base, row, column = (multiple(pick, 0, most, second) for most in (2000, 100, 50))
     body += (
         f"vector.operand base={base} row_stride={row} column_stride={column} channel_stride={pick(0, 1)} "

@@ -103,6 +103,29 @@ def test_interpolation_follows_the_function(run_vector) -> None:
     np.testing.assert_allclose(found / 32768, np.tanh(WORDS.astype(float) * 8 / 32768), atol=2e-4)
 
 
+def test_quotients_of_words(run_vector) -> None:
+    # With 30 bits after the point, of which 4 are left.
+    settings = (
+        "vector.operand base={} row_stride=0 column_stride=0 channel_stride=0 element_bytes=2\n"
+        "vector.scale operand=0 multiplier=16384 shift=40 zero_point=0\n"
+    )
+    found = run_vector("divide channels=8", settings.format(10))
+    np.testing.assert_array_equal(found, np.floor(WORDS / 129 * 16 + 0.5))
+    by_zero = run_vector("divide channels=8", settings.format(6))
+    np.testing.assert_array_equal(by_zero, [-32768, -32768, -32768, 0, 32767, 32767, 32767, 32767])
+
+
+def test_logarithms_of_words(run_vector) -> None:
+    settings = (
+        "vector.scale operand=0 multiplier=1073741824 shift=43 zero_point=0\n"
+        f"vector.offset value={round(np.log(2.0) * 2**23)}\n"
+    )
+    found = run_vector("logarithm channels=8", settings)
+    positive = WORDS[4:].astype(float)
+    np.testing.assert_allclose(found[4:], np.log(2 * positive) * 1024, atol=0.6)
+    assert [int(value) for value in found[:4]] == [0, 0, 0, -32768]
+
+
 def test_sums_of_48_bits(run_vector) -> None:
     # The square of the largest word, three times, and a bias beyond 32 bits.
     records = np.zeros(8, [("bias", "<i8"), ("multiplier", "<i4"), ("shift", "<i4")])
@@ -144,6 +167,12 @@ def test_sums_of_48_bits(run_vector) -> None:
             "sums of 48 bits are rounded once",
         ),
         ("transpose channels=8", "", "it moves bytes, got elements of two bytes"),
+        ("divide channels=8", "", "multiplied by at most 32767, got 1073741824"),
+        (
+            "logarithm channels=8",
+            "vector.input base=0 row_stride=16 row_bytes=16 rows=1 pad=0\nvector.offset value=0\n",
+            "logarithms are of elements of two bytes",
+        ),
         ("softmax channels=8", "vector.exponentials base=0\n", "a fraction from 1 for elements of two bytes, else 0"),
         (
             "normalize channels=8",

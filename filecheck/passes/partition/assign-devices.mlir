@@ -9,7 +9,7 @@
 // CHECK-NEXT:  quant.qcast %x {intaglio.device = "host", intaglio.host_reason = "Operations are of the kinds that the accelerator executes, got quant.qcast"}
 // CHECK-NEXT:  nn.relu {{.*}} {intaglio.device = "accelerator"}
 // CHECK-NEXT:  quant.dcast {{.*}} {intaglio.device = "host"
-// CHECK-NEXT:  nn.relu {{.*}} {intaglio.device = "host", intaglio.host_reason = "Activations are int8 tensors, for most operations also int16 with the zero point 0, quantized per tensor, got f32"}
+// CHECK-NEXT:  nn.relu {{.*}} {intaglio.device = "host", intaglio.host_reason = "Activations are tensors of int8, or of int16 with the zero point 0, quantized per tensor, got f32"}
 // CHECK-NEXT:  func.return
 func.func @both(%x: tensor<4xf32>) -> tensor<4xf32> {
   %0 = quant.qcast %x : tensor<4xf32> to tensor<4x!q>
@@ -47,7 +47,7 @@ func.func @negative_reshapes_alone(%x: tensor<4x!q>) -> tensor<1x4x!q> {
 }
 
 // CHECK-LABEL: func.func @negative_unsigned
-// CHECK-NEXT:  nn.relu {{.*}} {intaglio.device = "host", intaglio.host_reason = "Activations are int8 tensors, for most operations also int16 with the zero point 0, quantized per tensor, got !quant.uniform<u8:f32, 0.5>"}
+// CHECK-NEXT:  nn.relu {{.*}} {intaglio.device = "host", intaglio.host_reason = "Activations are tensors of int8, or of int16 with the zero point 0, quantized per tensor, got !quant.uniform<u8:f32, 0.5>"}
 func.func @negative_unsigned(%x: tensor<4x!u>) -> tensor<4x!u> {
   %0 = nn.relu %x : (tensor<4x!u>) -> tensor<4x!u>
   func.return %0 : tensor<4x!u>

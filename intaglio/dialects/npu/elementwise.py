@@ -153,8 +153,24 @@ class MaximumOp(ScaledSumOp):
     name = "npu.maximum"
 
 
+class CenteredTaskOp(BinaryTaskOp, ABC):
+    """Base of product and quotient, of both operands less their zero points."""
+
+    a = operand_def(BufferType)
+    a_zero_point = prop_def(Number)
+    b_zero_point = prop_def(Number)
+    assembly_format = (
+        "$a `map` $map `,` $b $operand "
+        + OUTPUT_FORMAT
+        + MAP_FORMAT
+        + "`result_scale` $result_scale `a_zero_point` $a_zero_point `b_zero_point` $b_zero_point `bounds` $bounds "
+        + END_FORMAT
+        + "type($a) `,` type($b) `,` type($output)"
+    )
+
+
 @irdl_op_definition
-class MultiplyOp(BinaryTaskOp):
+class MultiplyOp(CenteredTaskOp):
     """Product of both operands less their zero points, rescaled (`vector.multiply`).
 
     Constraints:
@@ -177,17 +193,34 @@ class MultiplyOp(BinaryTaskOp):
     """
 
     name = "npu.multiply"
-    a = operand_def(BufferType)
-    a_zero_point = prop_def(Number)
-    b_zero_point = prop_def(Number)
-    assembly_format = (
-        "$a `map` $map `,` $b $operand "
-        + OUTPUT_FORMAT
-        + MAP_FORMAT
-        + "`result_scale` $result_scale `a_zero_point` $a_zero_point `b_zero_point` $b_zero_point `bounds` $bounds "
-        + END_FORMAT
-        + "type($a) `,` type($b) `,` type($output)"
-    )
+
+
+@irdl_op_definition
+class DivideOp(CenteredTaskOp):
+    """The first operand over the second one, both less their zero points, rescaled (`vector.divide`).
+
+    Where an operand has two bytes the result's multiplier has 15 bits.
+
+    Constraints:
+        C1: all buffers are in the scratchpad.
+        C2: all bytes lie in their buffers.
+
+    Example:
+    ```mlir
+    npu.program @p : (tensor<2x4x!quant.uniform<i8:f32, 0.5>>, tensor<4x!quant.uniform<i8:f32, 0.5>>) -> tensor<2x4x!quant.uniform<i8:f32, 0.5>> target "gen1" {
+    ^bb0(%a: !npu.buffer<dram, 8>, %b: !npu.buffer<dram, 4>, %out: !npu.buffer<dram, 8>):
+      %s = npu.allocate : !npu.buffer<scratchpad, 8>
+      %t = npu.allocate : !npu.buffer<scratchpad, 4>
+      %y = npu.allocate : !npu.buffer<scratchpad, 8>
+      %0 = npu.load %a to %s <source_offset 0, target_offset 0, run 8> : !npu.buffer<dram, 8> to !npu.buffer<scratchpad, 8>
+      %1 = npu.load %b to %t <source_offset 0, target_offset 0, run 4> : !npu.buffer<dram, 4> to !npu.buffer<scratchpad, 4>
+      %2 = npu.divide %s map <offset 0, rows 1, row_bytes 8, row_stride 8, pad 0>, %t <offset 0, row_stride 0, column_stride 0, channel_stride 1> to %y <offset 0, row_stride 8, column_stride 4> window <rows 1, columns 2, step_y 1, step_x 4> origin <y0 0, x0 0> channels 4 result_scale <multiplier 1073741824, shift 52, zero_point 0> a_zero_point 0 b_zero_point 0 bounds <low -128, high 127> after(%1) : !npu.buffer<scratchpad, 8>, !npu.buffer<scratchpad, 4>, !npu.buffer<scratchpad, 8>
+      %3 = npu.store %y to %out <source_offset 0, target_offset 0, run 8> after(%2) : !npu.buffer<scratchpad, 8> to !npu.buffer<dram, 8>
+    }
+    ```
+    """
+
+    name = "npu.divide"
 
 
 @irdl_op_definition
@@ -316,3 +349,41 @@ class InterpolateOp(MapTaskOp):
     def other_reads(self) -> Sequence[Access]:
         """The table."""
         return (Access(self.table, run_interval(self.table_offset.value.data, 2 * INTERPOLATED_ENTRIES), False),)
+
+
+@irdl_op_definition
+class LogarithmOp(MapTaskOp):
+    """Natural logarithm of the input, of two bytes, plus an offset, rescaled (`vector.logarithm`).
+
+    The offset is the logarithm of the input's scale, with 23 bits after the point as logarithms have.
+
+    Constraints:
+        C1: input and output are in the scratchpad.
+        C2: all bytes lie in their buffers.
+
+    Example:
+    ```mlir
+    npu.program @p : (tensor<4x!quant.uniform<i16:f32, 1.0>>) -> tensor<4x!quant.uniform<i16:f32, 0.0009765625>> target "gen1" {
+    ^bb0(%in: !npu.buffer<dram, 8>, %out: !npu.buffer<dram, 8>):
+      %x = npu.allocate : !npu.buffer<scratchpad, 8>
+      %y = npu.allocate : !npu.buffer<scratchpad, 8>
+      %0 = npu.load %in to %x <source_offset 0, target_offset 0, run 8> : !npu.buffer<dram, 8> to !npu.buffer<scratchpad, 8>
+      %1 = npu.logarithm %x map <offset 0, rows 1, row_bytes 8, row_stride 8, pad 0, element_bytes 2> offset 0 to %y <offset 0, row_stride 8, column_stride 8, element_bytes 2> window <rows 1, columns 1, step_y 1, step_x 8> origin <y0 0, x0 0> channels 4 result_scale <multiplier 1073741824, shift 43, zero_point 0> bounds <low -32768, high 32767> after(%0) : !npu.buffer<scratchpad, 8>, !npu.buffer<scratchpad, 8>
+      %2 = npu.store %y to %out <source_offset 0, target_offset 0, run 8> after(%1) : !npu.buffer<scratchpad, 8> to !npu.buffer<dram, 8>
+    }
+    ```
+    """
+
+    name = "npu.logarithm"
+    input = operand_def(BufferType)
+    offset = prop_def(Number)
+    result_scale = prop_def(ScaleAttr)
+    bounds = prop_def(BoundsAttr)
+    assembly_format = (
+        "$input `map` $map `offset` $offset "
+        + OUTPUT_FORMAT
+        + MAP_FORMAT
+        + "`result_scale` $result_scale `bounds` $bounds "
+        + END_FORMAT
+        + "type($input) `,` type($output)"
+    )

@@ -23,9 +23,10 @@ from intaglio.lowering.tiling.layers import (
     Tensor,
     as_image,
 )
+from intaglio.lowering.tiling.operands import binary_sources
 from intaglio.lowering.tiling.reductions import reduced_image
 from intaglio.lowering.tiling.rows import RowLayer, along_axis
-from intaglio.lowering.tiling.values import binary_sources, bounds_of, constant_of, shape_of, window_of
+from intaglio.lowering.tiling.values import bounds_of, constant_of, shape_of, window_of
 from intaglio.lowering.tiling.vector import FAMILIES, IDENTITY, KINDS, UNLIMITED, VectorTasks
 
 Sources = Callable[[SSAValue, Shape], Source]
@@ -50,11 +51,11 @@ def _pool(op: nn.PoolOp, source: Sources, output: Output) -> Layer:
     )
 
 
-def _combination(function: str) -> Callable[[nn.ElementwiseOp, Sources, Output], Layer]:
-    def read(op: nn.ElementwiseOp, source: Sources, output: Output) -> Layer:
-        sources, shape, _ = binary_sources(op, source)
+def _combination(function: str) -> Callable[[nn.ElementwiseOp, Sources, Output], list[Layer]]:
+    def read(op: nn.ElementwiseOp, source: Sources, output: Output) -> list[Layer]:
+        before, sources, shape, _ = binary_sources(op, source)
         bounds = bounds_of(op.result, op.clamp)
-        return FloatCombineLayer(op.location, sources, output(), shape, function=function, bounds=bounds)
+        return [*before, FloatCombineLayer(op.location, sources, output(), shape, function=function, bounds=bounds)]
 
     return read
 

@@ -286,12 +286,25 @@ class ProductLayer(Layer):
 
 
 @dataclass(eq=False)
+class QuotientLayer(ProductLayer):
+    """The first tensor over the second one."""
+
+
+@dataclass(eq=False)
 class ConvertLayer(Layer):
     """A tensor in another scale."""
 
     scale: Scale
     input_zero_point: int
     bounds: Bounds
+
+
+@dataclass(eq=False)
+class LogarithmLayer(ConvertLayer):
+    """The logarithm of a tensor of two-byte elements."""
+
+    offset: int
+    """The logarithm of its scale."""
 
 
 @dataclass(eq=False)

@@ -27,19 +27,18 @@ from intaglio.lowering.tiling.layers import (
     ConvertLayer,
     CopyLayer,
     DepthwiseLayer,
-    ExtremeLayer,
     InterpolatedLayer,
     Layer,
+    LogarithmLayer,
     MatrixLayer,
     MaxPoolLayer,
     MoveLayer,
-    ProductLayer,
     Source,
-    SumLayer,
     TableLayer,
     Tensor,
     as_image,
 )
+from intaglio.lowering.tiling.operands import read_combination, read_extreme_operand, read_product
 from intaglio.lowering.tiling.packing import as_bytes
 from intaglio.lowering.tiling.products import read_matmul
 from intaglio.lowering.tiling.reductions import read_extreme, read_root, read_sum
@@ -47,7 +46,6 @@ from intaglio.lowering.tiling.resizing import read_resize
 from intaglio.lowering.tiling.rows import read_norm, read_softmax
 from intaglio.lowering.tiling.transposed import read_conv_transpose
 from intaglio.lowering.tiling.values import (
-    binary_sources,
     bounds_of,
     constant_of,
     element_bytes_of,
@@ -59,9 +57,8 @@ from intaglio.lowering.tiling.values import (
     window_of,
     zero_point_of,
 )
-from intaglio.lowering.tiling.vector import IDENTITY
-from intaglio.numerics.addition import add_headroom_bits
-from intaglio.numerics.requantization import add_multipliers, average_multiplier
+from intaglio.numerics.fixed_point import LOGARITHM_BITS, logarithm_offset
+from intaglio.numerics.requantization import average_multiplier
 from intaglio.numerics.tables import table_int8, table_int16, table_int16_scale
 from intaglio.targets.boxes import in_bytes, is_identity
 from intaglio.targets.movement import is_movement, movement_of
@@ -293,58 +290,6 @@ def _average_pool(op: nn.AvgPool2dOp, source: Callable[..., Source], output: Cal
     )
 
 
-def _sum(op: nn.AddOp | nn.SubOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> Layer:
-    sources, shape, operands = binary_sources(op, source)
-    a, b, result = (quantization_of(value) for value in (*operands, op.result))
-    headroom = add_headroom_bits(*(8 * element_bytes_of(value) for value in operands))
-    numbers = add_multipliers(a.scale, b.scale, result.scale, headroom)
-    return SumLayer(
-        op.location,
-        sources,
-        output(),
-        shape,
-        subtract=isinstance(op, nn.SubOp),
-        scale=Scale(numbers[4], numbers[5], result.zero_point),
-        a_scale=Scale(numbers[0], numbers[1], a.zero_point),
-        b_scale=Scale(numbers[2], numbers[3], b.zero_point),
-        bounds=bounds_of(op.result, op.clamp),
-    )
-
-
-def _extreme(op: nn.MinimumOp | nn.MaximumOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> Layer:
-    sources, shape, operands = binary_sources(op, source)
-    a, b, result = (quantization_of(value) for value in (*operands, op.result))
-    return ExtremeLayer(
-        op.location,
-        sources,
-        output(),
-        shape,
-        subtract=False,
-        scale=replace(IDENTITY, zero_point=result.zero_point),
-        a_scale=scale_of(a.scale / result.scale, a.zero_point),
-        b_scale=scale_of(b.scale / result.scale, b.zero_point),
-        bounds=bounds_of(op.result, op.clamp),
-        largest=isinstance(op, nn.MaximumOp),
-    )
-
-
-def _product(op: nn.MulOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> Layer:
-    sources, shape, operands = binary_sources(op, source)
-    a, b, result = (quantization_of(value) for value in (*operands, op.result))
-    # The factors in the order of the operation, as rounding of the product may depend on it.
-    ratio = quantization_of(op.lhs).scale * quantization_of(op.rhs).scale / result.scale
-    return ProductLayer(
-        op.location,
-        sources,
-        output(),
-        shape,
-        scale=scale_of(ratio, result.zero_point),
-        a_zero_point=a.zero_point,
-        b_zero_point=b.zero_point,
-        bounds=bounds_of(op.result, op.clamp),
-    )
-
-
 def _clip(op: nn.ReluOp | nn.ClipOp, source: Callable[..., Source], output: Callable[[], Tensor]) -> Layer:
     kind, result = quantization_of(op.input), quantization_of(op.result)
     shape = as_image(shape_of(op.input))
@@ -364,6 +309,17 @@ def _table(op: nn.ActivationOp, source: Callable[..., Source], output: Callable[
     kind, result = quantization_of(op.input), quantization_of(op.result)
     shape, function = as_image(shape_of(op.input)), table_function(op)
     width = element_bytes_of(op.result)
+    if element_bytes_of(op.input) > 1 and isinstance(op, nn.LogOp):
+        return LogarithmLayer(
+            op.location,
+            (source(op.input, shape),),
+            output(),
+            shape,
+            scale=scale_of(2.0**-LOGARITHM_BITS / result.scale, result.zero_point),
+            input_zero_point=kind.zero_point,
+            bounds=bounds_of(op.result, None),
+            offset=logarithm_offset(kind.scale),
+        )
     if element_bytes_of(op.input) > 1:
         unit = table_int16_scale(result.scale, 8 * width)
         table = table_int16(function, kind.scale, unit)
@@ -404,14 +360,15 @@ _READERS: dict[type[Operation], Reader] = {
     nn.DenseOp: _dense,
     nn.MaxPool2dOp: _max_pool,
     nn.AvgPool2dOp: _average_pool,
-    nn.AddOp: _sum,
-    nn.SubOp: _sum,
-    nn.MulOp: _product,
+    nn.AddOp: read_combination,
+    nn.SubOp: read_combination,
+    nn.MulOp: read_product,
+    nn.DivOp: read_product,
     nn.ReluOp: _clip,
     nn.ClipOp: _clip,
     RequantizeOp: _requantize,
-    nn.MinimumOp: _extreme,
-    nn.MaximumOp: _extreme,
+    nn.MinimumOp: read_extreme_operand,
+    nn.MaximumOp: read_extreme_operand,
     nn.ConvTranspose2dOp: read_conv_transpose,
     nn.MatmulOp: read_matmul,
     nn.ResizeOp: read_resize,

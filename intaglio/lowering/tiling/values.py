@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
@@ -16,8 +15,8 @@ from intaglio.dialects.quant import UniformQuantizedPerAxisType, UniformQuantize
 from intaglio.dialects.weights import array_of
 from intaglio.errors import UserError
 from intaglio.ir.locations import describe
-from intaglio.lowering.tiling.geometry import Axis, Shape, Window
-from intaglio.lowering.tiling.layers import Array, Parameters, Source, as_image
+from intaglio.lowering.tiling.geometry import Axis, Window
+from intaglio.lowering.tiling.layers import Array, Parameters
 from intaglio.numerics.bfloat16 import ordinal
 from intaglio.numerics.clamp import clamp_bounds
 from intaglio.numerics.rescaling import rescaling
@@ -132,14 +131,3 @@ def window_of(kernel: tuple[int, ...], op: Any, dilations: tuple[int, ...]) -> W
     steps = [step if kernel[k] > 1 else 1 for k, step in enumerate(dilations)]
     y, x = (Axis(kernel[k], strides[k], steps[k], op.pads.get_values()[k]) for k in range(2))
     return Window(y, x)
-
-
-def binary_sources(
-    op: nn.ElementwiseOp, source: Callable[..., Source]
-) -> tuple[tuple[Source, Source], Shape, tuple[SSAValue, SSAValue]]:
-    """Both operands, the one with the result's shape first, and the shape in which the result is computed."""
-    a, b = op.lhs, op.rhs
-    if shape_of(a) != shape_of(op.result):
-        a, b = b, a
-    shape = as_image(shape_of(op.result))
-    return (source(a, shape), source(b, as_image(shape_of(b)))), shape, (a, b)

@@ -23,8 +23,10 @@ from intaglio.lowering.tiling.layers import (
     FloatPoolLayer,
     InterpolatedLayer,
     Layer,
+    LogarithmLayer,
     MaxPoolLayer,
     ProductLayer,
+    QuotientLayer,
     RootLayer,
     SumLayer,
     TableLayer,
@@ -298,7 +300,7 @@ def _product(tasks: VectorTasks, sources: list[View], output: View, tile: Block,
     layer = tasks.layer
     assert isinstance(layer, ProductLayer)
     tasks.emit(
-        npu.MultiplyOp,
+        npu.DivideOp if isinstance(layer, QuotientLayer) else npu.MultiplyOp,
         [sources[1].buffer],
         sources[0],
         output,
@@ -322,6 +324,21 @@ def _convert(tasks: VectorTasks, sources: list[View], output: View, tile: Block,
         tile,
         result_scale=npu.ScaleAttr(layer.scale),
         input_zero_point=layer.input_zero_point,
+        bounds=npu.BoundsAttr(layer.bounds),
+    )
+
+
+def _logarithm(tasks: VectorTasks, sources: list[View], output: View, tile: Block, loaded: Constants | None) -> None:
+    layer = tasks.layer
+    assert isinstance(layer, LogarithmLayer)
+    tasks.emit(
+        npu.LogarithmOp,
+        [],
+        sources[0],
+        output,
+        tile,
+        offset=layer.offset,
+        result_scale=npu.ScaleAttr(layer.scale),
         bounds=npu.BoundsAttr(layer.bounds),
     )
 
@@ -410,7 +427,9 @@ KINDS: dict[type[Layer], str] = {
     SumLayer: "add",
     ExtremeLayer: "minimum",
     ProductLayer: "multiply",
+    QuotientLayer: "divide",
     ConvertLayer: "convert",
+    LogarithmLayer: "logarithm",
     TableLayer: "lookup",
     InterpolatedLayer: "interpolate",
     FloatPoolLayer: "float_pool",
@@ -427,7 +446,9 @@ FAMILIES: dict[type[Layer], Callable[[VectorTasks, list[View], View, Block, Cons
     SumLayer: _sum,
     ExtremeLayer: _sum,
     ProductLayer: _product,
+    QuotientLayer: _product,
     ConvertLayer: _convert,
+    LogarithmLayer: _logarithm,
     TableLayer: _lookup,
     InterpolatedLayer: _interpolate,
     FloatPoolLayer: _float_pool,

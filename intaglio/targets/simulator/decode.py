@@ -28,6 +28,7 @@ from intaglio.targets.simulator.steps import (
     Depthwise,
     Elementwise,
     Interpolate,
+    Logarithm,
     Lookup,
     Multiply,
     Normalize,
@@ -238,6 +239,14 @@ def _wide_scale(state: State) -> Scale:
     return scale
 
 
+def _logarithm(operands: Operands, state: State, target: Target) -> Work:
+    channels = operands["channels"]
+    read = _window_read(operands, state, channels, taps=False)
+    if read.map.element_bytes != 2:
+        raise ProgramError("logarithms are of elements of two bytes", hint="bytes are for vector.lookup")
+    return Logarithm(read, state["offset"]["value"], _output(state, channels), _scale(state, 0), _clamp(state))
+
+
 def _read_of_row(operands: Operands, state: State) -> WindowRead:
     return _window_read(operands, state, operands["channels"], taps=False)
 
@@ -305,12 +314,14 @@ def _elementwise(kind: Binary) -> Callable[[Operands, State, Target], Work]:
         size = second["element_bytes"]
         _check_even(size, "operand", second, "base", "row_stride", "column_stride")
         strides = (second["row_stride"], second["column_stride"], second["channel_stride"] * size)
+        read = _window_read(operands, state, operands["channels"], taps=False)
+        is_wide = kind is Binary.DIVIDE and max(read.map.element_bytes, size) > 1
         return Elementwise(
             kind,
-            _window_read(operands, state, operands["channels"], taps=False),
+            read,
             Lattice(second["base"], output.shape, strides, size),
             output,
-            _scale(state, 0),
+            _wide_scale(state) if is_wide else _scale(state, 0),
             (_scale(state, 1), _scale(state, 2)),
             _clamp(state),
         )
@@ -402,9 +413,11 @@ _WORK: dict[str, Callable[[Operands, State, Target], Work]] = {
     "vector.transpose": _transpose,
     "vector.minimum": _elementwise(Binary.MINIMUM),
     "vector.maximum": _elementwise(Binary.MAXIMUM),
+    "vector.divide": _elementwise(Binary.DIVIDE),
     "vector.root": _root,
     "vector.softmax": _softmax,
     "vector.normalize": _normalize,
+    "vector.logarithm": _logarithm,
     **decoders(
         partial(_window_read, taps=False),
         partial(_window_read, taps=True),

@@ -11,14 +11,30 @@ all partial sums stay within 2^24 and are exact in any order. Where an operand h
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from intaglio.numerics.fixed_point import LARGEST_SQUARES, ROOT_FRACTION_BITS, square_root
+from intaglio.numerics.fixed_point import (
+    LARGEST_SQUARES,
+    ROOT_FRACTION_BITS,
+    quotient,
+    square_root,
+    stored_logarithm,
+)
 from intaglio.numerics.tables import lookup_int16
-from intaglio.targets.simulator.arithmetic import INT32_MAX, add_narrow, add_wide, operand, rescale, saturated, unpacked
+from intaglio.targets.simulator.arithmetic import (
+    INT32_MAX,
+    add_narrow,
+    add_wide,
+    operand,
+    rescale,
+    saturated,
+    saturated_wide,
+    unpacked,
+)
 from intaglio.targets.simulator.floats import float_action, multiply_action, sums_action
 from intaglio.targets.simulator.geometry import Lattice, WindowRead
 from intaglio.targets.simulator.products import (
@@ -40,6 +56,7 @@ from intaglio.targets.simulator.steps import (
     FloatSums,
     FloatWork,
     Interpolate,
+    Logarithm,
     Lookup,
     Multiply,
     Parameters,
@@ -153,6 +170,8 @@ class Executor:
             action = sums_action(work, self._float_accumulators, self._scratchpad)
         elif isinstance(work, FloatWork):
             action = float_action(work, *self._window(work.read), self._scratchpad)
+        elif isinstance(work, Logarithm):
+            action = self._logarithm(work)
         else:
             prepare, view = self._window(work.read)
             action = row_action(step, work, prepare, view[:, :, :, 0, 0], self._scratchpad)
@@ -398,7 +417,8 @@ class Executor:
         second = _without_repetition(work.second.batched(self._scratchpad))
         write = self._writer(work.output, work.result, work.clamp)
         result, double_round = work.result, work.clamp.double_round
-        is_product = work.kind is Binary.MULTIPLY
+        # Sums need a common scale.
+        is_product = work.kind in {Binary.MULTIPLY, Binary.DIVIDE}
 
         def prepared(scale: Scale) -> Callable[[Int64Array], Int64Array]:
             """What happens to one operand before the two are combined."""
@@ -411,15 +431,17 @@ class Executor:
         (take_a, largest_a), (take_b, largest_b) = (
             operand(view, prepared(scale)) for view, scale in zip((first, second), work.scales, strict=True)
         )
-        combine = _COMBINE[work.kind]
-        may_saturate = not is_product and largest_a + largest_b > INT32_MAX
+        width = max(work.read.map.element_bytes, work.second.width)
+        combine = _COMBINE[work.kind] if work.kind is not Binary.DIVIDE else partial(quotient, bits=8 * width)
+        may_saturate = work.kind is Binary.DIVIDE or (not is_product and largest_a + largest_b > INT32_MAX)
+        limit = saturated_wide if work.kind is Binary.DIVIDE and width > 1 else saturated
 
         def elementwise() -> None:
             if prepare is not None:
                 prepare()
             values = combine(take_a(), take_b())
             if may_saturate:
-                values = saturated(values)
+                values = limit(values)
             write(rescale(values, result.multiplier, result.shift, double_round))
 
         return elementwise
@@ -460,18 +482,28 @@ class Executor:
         return lookup
 
     def _interpolate(self, work: Interpolate) -> Action:
-        prepare, source = self._elements(work.read)
         tables = work.table.batched(self._scratchpad)
+
+        def between(source: Array) -> Array:
+            return np.stack([lookup_int16(table, values) for table, values in zip(tables, source, strict=True)])
+
+        return self._function(work, between)
+
+    def _logarithm(self, work: Logarithm) -> Action:
+        return self._function(work, lambda source: saturated(stored_logarithm(source, work.offset)))
+
+    def _function(self, work: Interpolate | Logarithm, function: Callable[[Array], Array]) -> Action:
+        """Write a function of each element, rescaled."""
+        prepare, source = self._elements(work.read)
         write = self._writer(work.output, work.result, work.clamp)
         result, double_round = work.result, work.clamp.double_round
 
-        def interpolate() -> None:
+        def compute() -> None:
             if prepare is not None:
                 prepare()
-            steps = np.stack([lookup_int16(table, values) for table, values in zip(tables, source, strict=True)])
-            write(rescale(steps, result.multiplier, result.shift, double_round))
+            write(rescale(function(source), result.multiplier, result.shift, double_round))
 
-        return interpolate
+        return compute
 
 
 _COMBINE: dict[Binary, Callable[[Array, Array], Array]] = {

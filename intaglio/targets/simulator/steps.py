@@ -140,6 +140,7 @@ class Binary(Enum):
     ADD = "add"
     SUBTRACT = "subtract"
     MULTIPLY = "multiply"
+    DIVIDE = "divide"
     MINIMUM = "minimum"
     MAXIMUM = "maximum"
 
@@ -184,6 +185,17 @@ class Interpolate:
 
     read: WindowRead
     table: Lattice
+    output: Lattice
+    result: Scale
+    clamp: Clamp
+
+
+@dataclass(frozen=True)
+class Logarithm:
+    """`vector.logarithm`."""
+
+    read: WindowRead
+    offset: int
     output: Lattice
     result: Scale
     clamp: Clamp
@@ -309,7 +321,8 @@ FloatWork = FloatSums | FloatDepthwise | FloatPool | FloatCombine | FloatMap | F
 AccumulatorWork = Requantize | FloatSums
 TappedWork = Depthwise | Pool | FloatDepthwise | FloatPool
 BinaryWork = Elementwise | FloatCombine
-VectorWork = Requantize | Depthwise | Pool | Elementwise | Convert | Lookup | Interpolate | RowWork | FloatWork
+IntegerWork = Requantize | Depthwise | Pool | Elementwise | Convert | Lookup | Interpolate | Logarithm
+VectorWork = IntegerWork | RowWork | FloatWork
 Work = Transfer | Multiply | VectorWork
 
 
