@@ -1,4 +1,4 @@
-"""The same bytes in every process, whatever its hash seed and working directory, for networks in many pieces."""
+"""The same bytes in every process, whatever its hash seed and folder, for networks in pieces and those of the zoo."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,17 +53,38 @@ Path(sys.argv[2]).write_text("".join(texts))
 """
 
 
+# From ONNX to the package: importing, calibration and quantization are as repeatable as what follows.
+ZOO_SCRIPT = """
+import sys
+from itertools import islice
+sys.path.insert(0, sys.argv[1])
+import zoo
+from intaglio.compiler import compile_model
+from intaglio.params import default_quantization
+from intaglio.phases import CompileOptions
+entry = zoo.load(sys.argv[2])
+params = default_quantization.with_precision(sys.argv[3])
+options = CompileOptions(calibration=list(islice(entry.samples("calib"), 4)), params=params)
+compile_model(entry.model, "made.igpkg", options)
+"""
+ZOO = ROOT.parent / "shared" / "zoo"
+
+
+def made_by(script: str, folder: Path, seed: str, *arguments: str) -> Path:
+    """Run a script in a process with some hash seed; returns the folder, in which it leaves what it makes."""
+    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", script, *arguments]
+    subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """What two processes made of the same network, each in a folder of its own."""
-    folders: list[Path] = []
-    for seed in ("0", "4242"):
-        folder = tmp_path_factory.mktemp(f"seed{seed}")
-        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-c", SCRIPT, "made.igpkg", "made.mlir"]
-        subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
-        folders.append(folder)
-    return folders
+    return [
+        made_by(SCRIPT, tmp_path_factory.mktemp(f"seed{seed}"), seed, "made.igpkg", "made.mlir")
+        for seed in ("0", "4242")
+    ]
 
 
 def test_networks_in_pieces_are_the_same_bytes(made: list[Path]) -> None:
@@ -71,6 +93,25 @@ def test_networks_in_pieces_are_the_same_bytes(made: list[Path]) -> None:
     # There is something to decide: several regions, and operations that cost decided about.
     assert one.count("npu.launch") > 3 and "What the accelerator saves" in one
     assert (made[0] / "made.igpkg").read_bytes() == (made[1] / "made.igpkg").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not ZOO.exists(), reason="needs the models of ../shared/zoo")
+@pytest.mark.parametrize(("name", "precision"), [("silero_vad", "int8"), ("fashion_vit", "int16"), ("magika", "int8")])
+def test_networks_of_the_zoo_are_the_same_bytes(name: str, precision: str, tmp_path_factory: Any) -> None:
+    folders = [
+        made_by(ZOO_SCRIPT, tmp_path_factory.mktemp(f"seed{seed}"), seed, str(ZOO), name, precision)
+        for seed in ("0", "4242")
+    ]
+    one, other = ((folder / "made.igpkg").read_bytes() for folder in folders)
+    assert one == other
+    with zipfile.ZipFile(folders[0] / "made.igpkg") as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+        contents = [archive.read(member) for member in archive.namelist()]
+    # The host has a part in it, whose machine code must not say where it was made either.
+    assert manifest["regions"] and any(place["device"] == "host" for place in manifest["placement"])
+    for place in (*folders, ROOT, ZOO):
+        assert all(str(place).encode() not in content for content in contents)
 
 
 def test_a_package_names_its_processors_and_no_place(made: list[Path]) -> None:
