@@ -139,7 +139,7 @@ def normalized(
         distances = rows - _row_sum(rows) / count if around_mean else rows
         mean_square = _row_sum(distances.astype(np.float64) ** 2) / count
         roots = np.sqrt(mean_square + np.float32(epsilon))
-        return distances / roots * factors + offsets
+        return (distances / roots * factors + offsets).astype(np.float32, copy=False)
 
 
 def clamped(values: npt.NDArray[Any], low: int, high: int) -> Int16Array:
