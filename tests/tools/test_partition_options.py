@@ -27,7 +27,7 @@ def test_devices_of_the_users_choice(files: Files) -> None:
 def test_too_many_regions_fail_the_compilation(files: Files) -> None:
     command = ("compile", files.model, "-o", files.package, "--calibration", files.data)
     message = files.fail(*command, "--max-regions", "0", code=1)
-    assert "in 1 regions, 0 allowed" in message
+    assert "in 1 region, 0 allowed" in message
     assert not Path(files.package).exists()
 
 
