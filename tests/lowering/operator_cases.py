@@ -41,11 +41,11 @@ MACHINES = tuple((array, scratchpad) for array in ARRAYS for scratchpad in SCRAT
 """All combinations of array size and bytes of scratchpad."""
 
 
-def machine_file(folder: Path, array: int, scratchpad: int) -> Path:
+def machine_file(folder: Path, array: int, scratchpad: int, generation: str = "gen1") -> Path:
     """The description of a machine, which is written to `folder` if it is not there."""
-    path = folder / f"d{array}_{scratchpad >> 10}k.toml"
+    path = folder / f"{generation}_d{array}_{scratchpad >> 10}k.toml"
     if not path.exists():
-        base = load_target({16: "gen1-d16", 32: "gen1", 64: "gen1-d64"}[array])
+        base = load_target({16: f"{generation}-d16", 32: generation, 64: f"{generation}-d64"}[array])
         path.write_text(replace(base, name=path.stem, scratchpad_bytes=scratchpad).to_toml())
     return path
 
@@ -157,20 +157,30 @@ WIDTHS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
 """Bits of activations and of weights."""
 
 
-def simulated(module: ModuleOp, scratchpad: int | None = None) -> Program:
-    """The module's region as the simulator executes it.
+def lower_to_npu(module: ModuleOp, scratchpad: int | None = None) -> None:
+    """Take a module with one region from the end of phase `partition` to that of phase `npu`.
 
     Args:
-        module: at the end of phase `partition`, with one region; it is changed.
+        module: it is changed.
         scratchpad: how many bytes of the scratchpad may be used, when not all.
     """
     for step in PHASES[phase_index("npu", where="the test")].steps:
         made = step.make(CompileOptions())
         lowering = get_pass("nn-to-npu")(scratchpad=scratchpad) if step.name == "nn-to-npu" else made
         lowering.apply(make_context(), module)
+
+
+def program_of(module: ModuleOp) -> Program:
+    """The region of a module at the end of phase `npu`, which is changed, as the simulator executes it."""
     NpuToIsa().apply(make_context(), module)
     (program,) = (op for op in module.ops if isinstance(op, isa.ProgramOp))
     return Program(program_binary(program))
+
+
+def simulated(module: ModuleOp, scratchpad: int | None = None) -> Program:
+    """Both, one after the other."""
+    lower_to_npu(module, scratchpad)
+    return program_of(module)
 
 
 def check_bits(module: ModuleOp, target: Path, inputs: Sequence[Any], scratchpad: int | None = None) -> None:

@@ -22,6 +22,7 @@ from intaglio.dialects import isa, npu
 from intaglio.interpreter import Interpreter
 from intaglio.ir.printing import print_module
 from intaglio.lowering.isa_to_bytes import program_binary
+from intaglio.numerics.bfloat16 import floats_of
 from intaglio.params import default_quantization
 from intaglio.passes.npu.allocate_scratchpad import SCRATCHPAD
 from intaglio.phases import PHASES, CompileOptions, phase_index
@@ -92,6 +93,29 @@ def check_network(name: str, precision: str, targets: Iterable[Path]) -> None:
             assert live <= used <= 1.05 * live, f"{op.sym_name.data} on {target.stem}"
 
 
+def check_bfloat16(name: str) -> None:
+    """Hold a network's regions on `gen2` to the interpreter within the tolerance of networks in bfloat16.
+
+    What a layer rounds to the other side the next ones carry on: 2^-7 of the largest element of an output.
+    """
+    module = quantized(name, "bf16").clone()
+    options = CompileOptions(target="gen2")
+    run_phase(module, PHASES[phase_index("partition", where="the test")], options)
+    calls = launches(module, list(islice(zoo().load(name).samples("eval"), SAMPLES)))
+    for phase in ("npu", "isa"):
+        run_phase(module, PHASES[phase_index(phase, where="the test")], options)
+    programs = [op for op in module.ops if isinstance(op, isa.ProgramOp)]
+    assert len(programs) == len(calls) > 0
+    for op in programs:
+        inputs, expected = calls[op.sym_name.data]
+        program = Program(program_binary(op))
+        for have, want in zip(program.run_batch(inputs), expected, strict=True):
+            assert have.dtype.itemsize == 2
+            real, other = (floats_of(array.view(np.int16)).astype(np.float64) for array in (want, have))
+            assert np.abs(real - other).max() <= np.abs(real).max() * 2.0**-7, op.sym_name.data
+        check_layers(program, load_target("gen2"))
+
+
 def scratchpad_of(program: isa.ProgramOp) -> tuple[int, int]:
     """Bytes of the scratchpad that a program uses, and that are live at once at most."""
     said = program.attributes[SCRATCHPAD]
@@ -144,3 +168,15 @@ def test_networks_on_one_machine(name: str, precision: str, machines: Path) -> N
 @pytest.mark.parametrize("name", names())
 def test_networks(name: str, precision: str, machines: Path) -> None:
     check_network(name, precision, [machine_file(machines, *machine) for machine in MACHINES])
+
+
+@needs_zoo
+def test_a_network_in_bfloat16() -> None:
+    check_bfloat16("fashion_resnet8")
+
+
+@pytest.mark.slow
+@needs_zoo
+@pytest.mark.parametrize("name", [name for name in names() if name != "fashion_resnet8"])
+def test_networks_in_bfloat16(name: str) -> None:
+    check_bfloat16(name)
