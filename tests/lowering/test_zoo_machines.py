@@ -177,6 +177,13 @@ def test_a_network_in_bfloat16() -> None:
 
 @pytest.mark.slow
 @needs_zoo
-@pytest.mark.parametrize("name", [name for name in names() if name != "fashion_resnet8"])
+@pytest.mark.parametrize("name", [name for name in names() if name not in {"fashion_resnet8", "ppocrv4_det"}])
 def test_networks_in_bfloat16(name: str) -> None:
     check_bfloat16(name)
+
+
+@pytest.mark.slow
+@needs_zoo
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="single pixels at the edge of its masks differ by 0.28")
+def test_a_network_of_steep_probabilities_in_bfloat16() -> None:
+    check_bfloat16("ppocrv4_det")
